@@ -1,0 +1,1 @@
+"""What every room stands on: errors, directories written whole, hashes, progress, and the machine's own figures."""

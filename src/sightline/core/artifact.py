@@ -1,0 +1,98 @@
+"""Files and directories that are there whole or not at all.
+
+Each is written to a temporary sibling and renamed into place, so that a crash, a full disk or an interrupt leaves
+either the old one or the new one. The temporary sibling starts with a dot and is removed on failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sightline.core.errors import UserError, named
+
+
+@contextmanager
+def directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A temporary directory that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises UserError when `path` exists and `replace` is false.
+    """
+    path = Path(path)
+    if path.exists() and not replace:
+        raise UserError(f"{named(path)} exists already: choose another place, or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary.chmod(0o777 & ~_umask())
+    try:
+        yield temporary
+        _swap(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Put `new` at `path`; what was there before is removed only after the new one stands."""
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    path.rename(old / "old")
+    try:
+        new.rename(path)
+    except OSError:
+        (old / "old").rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` through a temporary sibling; flushed to the disk before it is renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write `document` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object at `path`; `what` names it in the UserError raised when it is missing or damaged."""
+    try:
+        document = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"no {what} at {named(path.parent)}: {path.name} is missing") from None
+    except ValueError:
+        raise UserError(f"damaged {what}: {named(path)} is not valid JSON; make it again") from None
+    if not isinstance(document, dict):
+        raise UserError(f"damaged {what}: {named(path)} does not hold an object; make it again")
+    return document

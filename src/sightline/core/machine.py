@@ -1,0 +1,102 @@
+"""The machine's own figures: processors we may use, versions, peak memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import threading
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "torch", "kornia", "lightning-fabric", "scikit-learn")
+
+
+def cpu_quota() -> int:
+    """Processors this process may really use: its affinity, cut to the control group's quota; at least 1.
+
+    A container limited to two processors of a 64-core host reports 64 through `os.cpu_count`; threads sized by that
+    number fight each other.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, min(allowed, math.ceil(quota)) if quota else allowed)
+
+
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Processors granted by the control group (version 2, then 1), or None without a limit."""
+    try:
+        limit, period = (root / "cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        limit = (root / "cpu/cpu.cfs_quota_us").read_text()
+        period = (root / "cpu/cpu.cfs_period_us").read_text()
+        return int(limit) / int(period) if int(limit) > 0 else None
+    except (OSError, ValueError):
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, Sightline and the libraries that decide figures; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for package in ("sightline", *PACKAGES):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe() -> dict[str, Any]:
+    """What the machine is: system, processor, processors usable, memory in bytes."""
+    import psutil
+
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "processors": cpu_quota(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+class PeakMemory:
+    """Context manager: the most resident memory this process held while inside, sampled every 50 ms.
+
+    `peak_bytes` is the whole process's resident size, libraries included.
+    """
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Self:
+        import psutil
+
+        self._process = psutil.Process()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
+            if self._stop.wait(0.05):
+                return
