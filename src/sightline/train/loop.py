@@ -1,0 +1,260 @@
+"""The training loop, to be read as a page.
+
+Every step draws its randomness from (seed, step) alone and every epoch its order from (seed, epoch), so a training
+that was interrupted, or killed, continues as if it had not been: on a CPU to the last bit. With a time budget the
+schedule runs on the clock instead of on steps, and a run cannot be repeated to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import torch
+from lightning_fabric import Fabric
+from torch.nn import functional
+
+from sightline.core.errors import UserError
+from sightline.core.progress import Progress
+from sightline.data.augment import Augment
+from sightline.data.loaders import Loader
+from sightline.train.checkpoint import State, load_checkpoint, save_checkpoint
+from sightline.train.recipe import Recipe
+
+CHECK_EVERY = 10
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user (SIGINT) or the system (SIGTERM) asked to stop; the checkpoint is written."""
+
+
+class Diverged(UserError):
+    """The loss is no longer a number."""
+
+
+@dataclass
+class Training:
+    """What the loop works with. `report(state)` is called after every epoch, when the checkpoint is written."""
+
+    fabric: Fabric
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    loader: Loader
+    validation: Loader
+    augment: Augment
+    normalise: torch.nn.Module
+    checkpoints: Path
+    progress: Progress
+    report: Callable[[State], None]
+
+    def run(self) -> State:
+        """Train to the end of the recipe, from the last checkpoint if there is one."""
+        state = State()
+        if self.last.exists():
+            state = load_checkpoint(self.last, self.model, self.optimizer)
+        with torch.random.fork_rng(devices=[]), stop_signals() as stop:
+            while not self.finished(state):
+                self.epoch(state, stop)
+        return state
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.checkpoints / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The network of the epoch with the best validation."""
+        return self.checkpoints / "best.safetensors"
+
+    def finished(self, state: State) -> bool:
+        """Whether epochs, budget or patience are used up."""
+        patience = self.recipe.patience
+        if patience and state.epoch - state.best_epoch >= patience and state.history:
+            return True
+        return self.done(state) >= 1
+
+    def done(self, state: State, began: float | None = None) -> float:
+        """The share of the run behind us: steps of all steps, or seconds of the budget; `began` is when the epoch did."""
+        if self.recipe.epochs is not None:
+            return (state.epoch * self.loader.steps + state.step) / (self.recipe.epochs * self.loader.steps)
+        if self.recipe.budget_s is None:
+            raise ValueError("a recipe has epochs or a budget")
+        running = time.perf_counter() - began if began is not None else 0.0
+        return (state.seconds + running) / spendable(self.recipe.budget_s)
+
+    def epoch(self, state: State, stop: threading.Event) -> None:
+        """The rest of one epoch, then validation, history and checkpoint."""
+        began, waited = time.perf_counter(), self.loader.waited_seconds
+        tally, before = Tally(**state.totals), state.totals.get("seen", 0)
+        self.model.train()
+        with self.progress.task(
+            self._title(state), (self.loader.steps - state.step) * self.loader.batch_size
+        ) as advance:
+            for images, labels in self.loader.epoch(state.epoch, state.step):
+                tally.add(*self.step(images, labels, state, self.done(state, began)))
+                state.step += 1
+                advance(len(labels))
+                if stop.is_set():
+                    self._leave(state, tally, time.perf_counter() - began)
+                if state.step % CHECK_EVERY == 0:
+                    self._check(tally, state)
+                    advance(0, **tally.shown())
+                if self.recipe.budget_s and self.done(state, began) >= 1:
+                    break
+        self._check(tally, state)
+        trained_seconds = time.perf_counter() - began
+        figures = {
+            "images_per_s": (tally.seen - before) / trained_seconds,
+            "waiting_frac": (self.loader.waited_seconds - waited) / trained_seconds,
+        }
+        measured = self.measure()
+        state.seconds += time.perf_counter() - began
+        self._close(state, tally, {**measured, **figures})
+
+    def step(
+        self, images: torch.Tensor, labels: torch.Tensor, state: State, done: float
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One step of the optimizer on uint8 [N, C, S, S]; returns loss, logits [N, classes] and labels."""
+        torch.manual_seed(_mix(self.recipe.seed, state.epoch * self.loader.steps + state.step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.lr_at(done)
+        labels = self.fabric.to_device(labels)
+        inputs = self.normalise(self.augment(self.fabric.to_device(images).float().div_(255)))
+        outputs = self.model(inputs.contiguous(memory_format=torch.channels_last))
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = self.loss(logits, labels)
+        for extra in auxiliary:
+            loss = loss + self.recipe.auxiliary_weight * self.loss(extra, labels)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        return loss, logits, labels
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross entropy with label smoothing, in float32."""
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+
+    @torch.inference_mode()
+    def measure(self) -> dict[str, float | None]:
+        """Loss (no smoothing) and top-1 on the validation pictures; None where there are none."""
+        if len(self.validation.rows) == 0:
+            return {"validation_loss": None, "validation_top1": None}
+        self.model.eval()
+        loss, hits = 0.0, 0
+        for images, labels in self.validation.epoch():
+            labels = self.fabric.to_device(labels)
+            inputs = self.normalise(self.fabric.to_device(images).float().div_(255))
+            logits = self.model(inputs.contiguous(memory_format=torch.channels_last)).float()
+            loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+            hits += int((logits.argmax(1) == labels).sum())
+        count = len(self.validation.rows)
+        return {"validation_loss": loss / count, "validation_top1": hits / count}
+
+    def _leave(self, state: State, tally: Tally, seconds: float) -> NoReturn:
+        """Stop in the middle of an epoch, with everything written down that continuing needs."""
+        self._check(tally, state)
+        state.seconds += seconds
+        state.totals = tally.totals()
+        save_checkpoint(self.last, self.model, self.optimizer, state)
+        raise Interrupted
+
+    def _close(self, state: State, tally: Tally, measured: dict[str, Any]) -> None:
+        """Put an epoch's figures down, keep the best network, and write the checkpoint."""
+        steps = state.epoch * self.loader.steps + state.step
+        state.epoch, state.step, state.totals = state.epoch + 1, 0, {}
+        row = {"epoch": state.epoch, "step": steps, "seconds": state.seconds}
+        state.history.append({**row, "lr": self.optimizer.param_groups[0]["lr"], **tally.means(), **measured})
+        top1, loss = measured["validation_top1"], measured["validation_loss"]
+        if top1 is None or (top1, -loss) >= (state.best_top1, -state.best_loss):
+            state.best_epoch = state.epoch
+            state.best_top1, state.best_loss = (-1.0, math.inf) if top1 is None else (top1, loss)
+            save_checkpoint(self.best, self.model, None, state)
+        save_checkpoint(self.last, self.model, self.optimizer, state)
+        self.report(state)
+
+    def _check(self, tally: Tally, state: State) -> None:
+        """Raise Diverged when the losses so far do not sum to a number; the checkpoint before stays."""
+        if math.isfinite(tally.totals()["loss"]):
+            return
+        lr, step = self.optimizer.param_groups[0]["lr"], state.epoch * self.loader.steps + state.step
+        kept = (
+            f"the network after epoch {state.epoch} is kept in {self.last}" if state.epoch else "nothing was kept yet"
+        )
+        raise Diverged(
+            f"the loss stopped being a number within step {step} (epoch {state.epoch + 1}, learning rate {lr:.4g}): "
+            f"try --lr {lr / 10:.2g}; {kept}"
+        )
+
+    def _title(self, state: State) -> str:
+        of = f"/{self.recipe.epochs}" if self.recipe.epochs else ""
+        return f"epoch {state.epoch + 1}{of}"
+
+
+@dataclass
+class Tally:
+    """Sums over the pictures of an epoch: of losses, of right answers, and how many. Stay on the device until read."""
+
+    loss: torch.Tensor | float = 0.0
+    hits: torch.Tensor | float = 0.0
+    seen: int = 0
+
+    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        """Count one batch."""
+        self.loss = self.loss + loss.detach().double() * len(labels)
+        self.hits = self.hits + (logits.detach().argmax(1) == labels).sum()
+        self.seen += len(labels)
+
+    def totals(self) -> dict[str, Any]:
+        """As JSON can hold it, and as the constructor takes it."""
+        return {"loss": float(self.loss), "hits": float(self.hits), "seen": self.seen}
+
+    def means(self) -> dict[str, float]:
+        """Loss and top-1 in the mean over the pictures."""
+        return {"train_loss": float(self.loss) / self.seen, "train_top1": float(self.hits) / self.seen}
+
+    def shown(self) -> dict[str, str]:
+        """The same for a progress bar."""
+        return {"loss": f"{float(self.loss) / self.seen:.3f}", "accuracy": f"{float(self.hits) / self.seen:.1%}"}
+
+
+def _mix(seed: int, step: int) -> int:
+    """One seed from two numbers, far from its neighbours' (splitmix64's multipliers)."""
+    value = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % 2**64
+    return (value ^ (value >> 31)) % 2**63
+
+
+def spendable(budget_s: float) -> float:
+    """Seconds of a budget for steps: what is left of it after validating, exporting and verifying (10 % and 10 s)."""
+    return max(0.5 * budget_s, 0.9 * budget_s - 10)
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal acts as if nobody listened. Main thread only."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,127 @@
+"""Recipe: everything that decides a training besides the data and the network.
+
+The defaults are a one-cycle schedule (Smith and Topin 2018) over SGD with Nesterov momentum, label smoothing 0.1
+(Szegedy et al. 2016, section 7), and weight decay on convolution and linear weights alone (He et al. 2019, section 3.1,
+"no bias decay"). `paper_step` is the schedule of He et al. 2015, section 4.2: divided by 10 at 1/2 and 3/4 of the run.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sightline.core.errors import UserError
+
+Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
+WARM_UP_FRAC = 0.25
+
+
+class Recipe(BaseModel):
+    """How a network is trained. Frozen; goes into run.json and comes back equal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int | None = Field(default=None, ge=1, description="passes over the training pictures")
+    budget_s: float | None = Field(default=None, gt=0, description="stop within this wall time, in seconds")
+    batch_size: int | None = Field(default=None, ge=1, le=65536, description="pictures a step; fitted if none")
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float | None = Field(default=None, gt=0, description="peak learning rate; fitted if none")
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=5e-4, ge=0)
+    schedule: Schedule = "one_cycle"
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    auxiliary_weight: float = Field(default=0.3, ge=0, description="weight of auxiliary heads' loss")
+    mirror: bool | None = Field(default=None, description="mirror at random; decided by the class names if none")
+    crop: bool = Field(default=True, description="padded random crop")
+    patience: int | None = Field(default=None, ge=1, description="epochs without a better validation")
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Recipe:
+        if (self.epochs is None) == (self.budget_s is None):
+            raise ValueError("give either epochs or a budget")
+        return self
+
+    @classmethod
+    def of(cls, **options: Any) -> Recipe:
+        """A Recipe, with pydantic's complaints turned into one line (UserError)."""
+        try:
+            return cls(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-") + " " if first["loc"] else ""
+            got = f" (it is {first['input']})" if first["loc"] else ""
+            raise UserError(f"{where}{_plain(first['msg'])}{got}") from None
+
+    def fitted(self, pictures: int, classes: tuple[str, ...]) -> Recipe:
+        """The same with every open choice decided for `pictures` training pictures of `classes`.
+
+        Batch: the largest power of two from 16 to 128 that leaves 16 steps an epoch. Learning rate: 0.1 a batch of 128
+        for SGD and 0.001 for AdamW, linear in the batch (Goyal et al. 2017). Mirror: unless the classes are letters.
+        """
+        from sightline.data.augment import reads_mirrored
+
+        batch = self.batch_size or min(128, max(16, 2 ** int(math.log2(max(1, pictures / 16)))))
+        base = 0.1 if self.optimizer == "sgd" else 0.001
+        return self.model_copy(
+            update={
+                "batch_size": batch,
+                "lr": self.lr or base * batch / 128,
+                "mirror": reads_mirrored(classes) if self.mirror is None else self.mirror,
+            }
+        )
+
+    def lr_at(self, progress: float) -> float:
+        """The learning rate when `progress` in [0, 1] of the run is done."""
+        if self.lr is None:
+            raise ValueError("lr_at needs a fitted recipe")
+        return self.lr * FACTORS[self.schedule](min(1.0, max(0.0, progress)))
+
+    def make_optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """The optimizer over `model`, weight decay kept off biases and norms (every tensor of one dimension)."""
+        decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+        free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": free, "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(groups, lr=self.lr_at(0), momentum=self.momentum, nesterov=self.momentum > 0)
+        return torch.optim.AdamW(groups, lr=self.lr_at(0), betas=(self.momentum, 0.999))
+
+
+def _one_cycle(progress: float) -> float:
+    """Up in a line from 1/25 to 1, then down along a cosine to 1/10,000."""
+    if progress < WARM_UP_FRAC:
+        return 0.04 + 0.96 * progress / WARM_UP_FRAC
+    return 1e-4 + (1 - 1e-4) * _cosine((progress - WARM_UP_FRAC) / (1 - WARM_UP_FRAC))
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _paper_step(progress: float) -> float:
+    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+
+
+def _constant(progress: float) -> float:
+    return 1.0
+
+
+FACTORS = {"one_cycle": _one_cycle, "cosine": _cosine, "paper_step": _paper_step, "constant": _constant}
+
+
+def seconds(text: str) -> float:
+    """'90', '90s', '10m' or '2h' in seconds; UserError when it is none of them or not above zero."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    if not match or float(match[1]) <= 0:
+        raise UserError(f'"{text}" is not a time: write 90s, 10m or 2h')
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
