@@ -17,7 +17,7 @@ from sightline.models.googlenet import GoogLeNet
 from sightline.models.layers import Network
 from sightline.models.resnet import basic_resnet, bottleneck_resnet, cifar_resnet
 
-__all__ = ["ARCHITECTURES", "STYLES", "Architecture", "Network", "create"]
+__all__ = ["ARCHITECTURES", "STYLES", "Architecture", "Network", "architecture", "create"]
 
 STYLES = ("torchvision", "paper")
 BOTH = ("imagenet", "small")
@@ -48,6 +48,15 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+def architecture(name: str) -> Architecture:
+    """The table's line for `name`; UserError, with the nearest name, when there is none."""
+    if name not in ARCHITECTURES:
+        raise UserError(
+            f'unknown network "{named(name)}"{closest(name, ARCHITECTURES) or ":"} known are {", ".join(ARCHITECTURES)}'
+        )
+    return ARCHITECTURES[name]
+
+
 def create(
     name: str, *, num_classes: int, in_channels: int = 3, stem: str | None = None, style: str = "torchvision",
     **options: Any,
@@ -58,20 +67,16 @@ def create(
     where it and torchvision's weights conflict. `options` are the family's own (GoogLeNet: width, aux).
     UserError for an unknown name, stem, style or option, and for counts below 1.
     """
-    if name not in ARCHITECTURES:
-        raise UserError(
-            f'unknown network "{named(name)}"{closest(name, ARCHITECTURES) or ":"} known are {", ".join(ARCHITECTURES)}'
-        )
-    architecture = ARCHITECTURES[name]
-    stem = stem or architecture.stems[0]
-    if stem not in architecture.stems:
-        raise UserError(f'{name} has no stem "{named(stem)}": use {" or ".join(architecture.stems)}')
+    found = architecture(name)
+    stem = stem or found.stems[0]
+    if stem not in found.stems:
+        raise UserError(f'{name} has no stem "{named(stem)}": use {" or ".join(found.stems)}')
     if style not in STYLES:
         raise UserError(f'unknown style "{named(style)}": use {" or ".join(STYLES)}')
     if num_classes < 1 or in_channels < 1:
         raise UserError(f"{name} needs at least one class and one input channel, not {num_classes} and {in_channels}")
-    allowed = [p.name for p in inspect.signature(architecture.build).parameters.values() if p.kind == p.KEYWORD_ONLY]
+    allowed = [p.name for p in inspect.signature(found.build).parameters.values() if p.kind == p.KEYWORD_ONLY]
     for option in options:
         if option not in allowed:
             raise UserError(f'{name} has no option "{named(option)}": it has {", ".join(allowed) or "none"}')
-    return architecture.build(num_classes, in_channels, stem, style, **options)
+    return found.build(num_classes, in_channels, stem, style, **options)

@@ -84,7 +84,7 @@ class Training:
         return self.done(state) >= 1
 
     def done(self, state: State, began: float | None = None) -> float:
-        """The share of the run behind us: steps of all steps, or seconds of the budget; `began` is when the epoch did."""
+        """The share of the run behind us, in steps or in seconds of the budget; `began` is when the epoch began."""
         if self.recipe.epochs is not None:
             return (state.epoch * self.loader.steps + state.step) / (self.recipe.epochs * self.loader.steps)
         if self.recipe.budget_s is None:
@@ -210,7 +210,7 @@ class Tally:
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         """Count one batch."""
-        self.loss = self.loss + loss.detach().double() * len(labels)
+        self.loss = self.loss + loss.detach().float() * len(labels)
         self.hits = self.hits + (logits.detach().argmax(1) == labels).sum()
         self.seen += len(labels)
 

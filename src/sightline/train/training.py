@@ -52,15 +52,15 @@ def train(
     Bundle holds the epoch with the best validation. Raises UserError for an unknown network, a dataset without
     training pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with the checkpoint written.
     """
-    default_size = architecture(arch).size
+    network = architecture(arch)
     rows = dataset.rows("train")
     if len(rows) == 0:
         raise UserError(f"{named(dataset.path)} has no training pictures: see `sightline data` for what became of them")
-    size = size or _fitting_size(dataset, rows, default_size)
+    size = size or _fitting_size(dataset, rows, network.size)
     arguments = {
         "arch": arch,
         "size": size,
-        "stem": stem or ("small" if size <= 64 else "imagenet"),
+        "stem": stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0]),
         "style": style,
         "device": device,
         "cache_bytes": cache_bytes,
