@@ -1,0 +1,166 @@
+"""The Run: one training on disk, complete and resumable.
+
+A directory with `run.json` (what was asked, on which data, with what results), `metrics.csv` (one row an epoch),
+TensorBoard `events`, `checkpoints/`, and at the end `bundle/`. This module is the document: it reads and rewrites
+`run.json` and `metrics.csv`, each whole or not at all. Training goes through it; everything later only reads.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.core.artifact import directory, read_json, write_json, write_text
+from sightline.core.errors import UserError, closest, named
+
+if TYPE_CHECKING:
+    from sightline.bundle import Bundle
+
+FORMAT = 1
+STATUSES = ("running", "interrupted", "diverged", "done")
+RUNS = Path("runs")
+KINDS = {"arguments": dict, "seed": int, "data": dict, "results": dict}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training at `path`; `document` is run.json as it was read or last written."""
+
+    path: Path
+    document: dict[str, Any]
+
+    @classmethod
+    def open(cls, path_or_name: str | Path) -> Run:
+        """The Run in a directory, or of a name under runs/. UserError when there is none or run.json is damaged."""
+        path = _find(path_or_name)
+        document = read_json(path / "run.json", "run")
+        _check(path, document)
+        return cls(path, document)
+
+    @classmethod
+    def create(cls, path: str | Path, document: dict[str, Any]) -> Run:
+        """A new Run directory with `document` as its run.json; UserError when `path` exists already."""
+        document = {"format": FORMAT, "results": {}, **document}
+        _check(Path(path), document)
+        with directory(Path(path)) as temporary:
+            write_json(temporary / "run.json", document)
+        return cls(Path(path), document)
+
+    def update(self, **changes: Any) -> Run:
+        """The Run with these entries of run.json replaced, on disk too."""
+        document = self.document | changes
+        _check(self.path, document)
+        write_json(self.path / "run.json", document)
+        return Run(self.path, document)
+
+    @property
+    def name(self) -> str:
+        """What the directory is called."""
+        return self.path.resolve().name
+
+    @property
+    def status(self) -> str:
+        """running, interrupted, diverged or done. A training that was killed still says running."""
+        return self.document["status"]
+
+    @property
+    def arch(self) -> str:
+        """The network's name."""
+        return self.document["arguments"]["arch"]
+
+    @property
+    def seed(self) -> int:
+        """The seed everything random was drawn from."""
+        return self.document["seed"]
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the Dataset it was trained on."""
+        return self.document["data"]["fingerprint"]
+
+    def bundle(self) -> Bundle:
+        """The Bundle the training ended in; UserError when it has not ended, with the command that continues it."""
+        if self.status != "done":
+            raise UserError(f"{named(self.path)} has no bundle yet, it is {self.status}: {self._mend()}")
+        from sightline.bundle import Bundle
+
+        return Bundle.open(self.path / "bundle")
+
+    def _mend(self) -> str:
+        """What to do about a Run that is not done."""
+        if self.status == "diverged":
+            return "train again with a lower --lr"
+        return f"finish it with `sightline train --resume {named(shlex.quote(str(self.path)))}`"
+
+    def history(self) -> list[dict[str, int | float | None]]:
+        """The rows of metrics.csv, one an epoch, blanks as None; empty before the first epoch ended.
+
+        UserError when the file is damaged.
+        """
+        path = self.path / "metrics.csv"
+        if not path.exists():
+            return []
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return [_numbers(row) for row in csv.DictReader(file, strict=True)]
+        except (ValueError, csv.Error):
+            raise UserError(f"damaged {named(path)}: restore it, or train the run again") from None
+
+    def write_history(self, rows: Sequence[dict[str, int | float | None]]) -> None:
+        """Rewrite metrics.csv with `rows`; columns in the order they first appear, None as a blank."""
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / "metrics.csv", text.getvalue())
+
+
+def _find(path_or_name: str | Path) -> Path:
+    """The directory meant: the path itself, or a name under runs/."""
+    for path in (Path(path_or_name), RUNS / path_or_name):
+        if (path / "run.json").exists():
+            return path
+    if Path(path_or_name).is_dir():
+        raise UserError(f"no run in {named(path_or_name)}: run.json is missing")
+    near = named(closest(str(path_or_name), (path.parent.name for path in RUNS.glob("*/run.json"))))
+    raise UserError(f"no run {named(path_or_name)}{near or ': it is neither a run directory nor a name under runs/'}")
+
+
+def _check(path: Path, document: dict[str, Any]) -> None:
+    """UserError unless `document` says what every Run says."""
+    if document.get("format") != FORMAT:
+        raise UserError(
+            f"{named(path)} is a run of format {named(str(document.get('format')))}, this Sightline reads {FORMAT}: "
+            "use the version that made it"
+        )
+    wrong = [key for key, kind in KINDS.items() if not isinstance(document.get(key), kind)]
+    if document.get("status") not in STATUSES:
+        wrong.append("status")
+    if not wrong and not isinstance(document["arguments"].get("arch"), str):
+        wrong.append("arguments.arch")
+    if not wrong and not isinstance(document["data"].get("fingerprint"), str):
+        wrong.append("data.fingerprint")
+    if wrong:
+        raise UserError(f"damaged run {named(path)}: {wrong[0]} in run.json is missing or wrong, train it again")
+
+
+def _numbers(row: dict[Any, Any]) -> dict[str, int | float | None]:
+    """A row of text as numbers; ValueError when a cell is no number or the row has too many or too few."""
+    if None in row or None in row.values():
+        raise ValueError("a row of another length than the header")
+    return {column: _number(cell) for column, cell in row.items()}
+
+
+def _number(cell: str) -> int | float | None:
+    if cell == "":
+        return None
+    try:
+        return int(cell)
+    except ValueError:
+        return float(cell)
