@@ -1,1 +1,33 @@
-"""Sightline: a folder of pictures to a trained, compared, explained, searchable and served convolutional network."""
+"""Sightline: a folder of pictures to a trained, compared, explained, searchable and served convolutional network.
+
+The verbs (`prepare`, `train`, `compare`, `evaluate`, `load`, `index`) and the nouns are loaded when they are first
+asked for, so importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Bundle": "sightline.bundle",
+    "Dataset": "sightline.data.dataset",
+    "Index": "sightline.search.index",
+    "Preprocess": "sightline.data.preprocess",
+    "Recipe": "sightline.training.recipe",
+    "Run": "sightline.run",
+    "UserError": "sightline.core.errors",
+    "compare": "sightline.api",
+    "evaluate": "sightline.api",
+    "index": "sightline.api",
+    "load": "sightline.api",
+    "prepare": "sightline.api",
+    "train": "sightline.api",
+}
+__all__ = list(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sightline' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -21,10 +21,10 @@ from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import export
 from sightline.models import architecture, create
 from sightline.run import Run
-from sightline.train.checkpoint import State, load_checkpoint
-from sightline.train.journal import Journal
-from sightline.train.loop import Diverged, Interrupted, Training
-from sightline.train.recipe import Recipe
+from sightline.training.checkpoint import State, load_checkpoint
+from sightline.training.journal import Journal
+from sightline.training.loop import Diverged, Interrupted, Training
+from sightline.training.recipe import Recipe
 
 CACHE_BYTES = 2 << 30
 GOLDEN = 8
@@ -38,26 +38,41 @@ def train(
     recipe: Recipe,
     out: Path,
     *,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Run:
+    """Train network `arch` on the training pictures of `dataset` and leave everything in the directory `out`.
+
+    `options` are `arguments_of`'s. The Bundle holds the epoch with the best validation. Raises UserError for an unknown
+    network, a dataset without training pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with
+    the checkpoint written.
+    """
+    run = Run.create(out, _document(dataset, arguments_of(dataset, arch, recipe, **options)))
+    return _carry_out(run, dataset, workers, progress)
+
+
+def arguments_of(
+    dataset: Dataset,
+    arch: str,
+    recipe: Recipe,
+    *,
     size: int | None = None,
     stem: Literal["imagenet", "small"] | None = None,
     style: Literal["torchvision", "paper"] = "torchvision",
     device: Device = "auto",
     cache_bytes: int = CACHE_BYTES,
-    workers: int | None = None,
-    progress: Progress = SILENT,
-) -> Run:
-    """Train network `arch` on the training pictures of `dataset` and leave everything in the directory `out`.
+) -> dict[str, Any]:
+    """Everything that decides a training, with every open choice made: what run.json keeps and `resume` goes by.
 
-    `size` (pixels) is the network's own unless the pictures are smaller; the small stem serves up to 64 pixels. The
-    Bundle holds the epoch with the best validation. Raises UserError for an unknown network, a dataset without
-    training pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with the checkpoint written.
+    `size` (pixels) is the network's own unless the pictures are smaller; the small stem serves up to 64 pixels.
     """
     network = architecture(arch)
     rows = dataset.rows("train")
     if len(rows) == 0:
         raise UserError(f"{named(dataset.path)} has no training pictures: see `sightline data` for what became of them")
     size = size or _fitting_size(dataset, rows, network.size)
-    arguments = {
+    return {
         "arch": arch,
         "size": size,
         "stem": stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0]),
@@ -67,8 +82,6 @@ def train(
         "data": str(dataset.path),
         "recipe": recipe.fitted(len(rows), dataset.classes).model_dump(),
     }
-    run = Run.create(out, _document(dataset, arguments))
-    return _carry_out(run, dataset, workers, progress)
 
 
 def resume(run: Run, *, workers: int | None = None, progress: Progress = SILENT) -> Run:

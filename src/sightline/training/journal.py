@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from sightline.run import Run
-from sightline.train.checkpoint import State
+from sightline.training.checkpoint import State
 
 CURVES = {
     "loss": ("train_loss", "validation_loss"),

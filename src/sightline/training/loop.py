@@ -26,8 +26,8 @@ from sightline.core.errors import UserError
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment
 from sightline.data.loaders import Loader
-from sightline.train.checkpoint import State, load_checkpoint, save_checkpoint
-from sightline.train.recipe import Recipe
+from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
+from sightline.training.recipe import Recipe
 
 CHECK_EVERY = 10
 

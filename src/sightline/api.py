@@ -1,0 +1,127 @@
+"""The verbs as Python functions, with the command line's defaults; they take paths or nouns and return nouns.
+
+run = sightline.train("photos.zip", "resnet18", epochs=20)
+for prediction in sightline.load(run).predict(["new.jpg"]):
+    print(prediction.classes[0])
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline.bundle import Bundle
+from sightline.core.errors import UserError
+from sightline.core.progress import SILENT, Progress
+from sightline.run import Run
+from sightline.search.index import Index
+from sightline.search.index import build as build_index
+
+__all__ = ["compare", "evaluate", "index", "load", "prepare", "train"]
+
+
+def prepare(source: Any, out: Path | None = None, *, progress: Progress = SILENT, **options: Any) -> Any:
+    """The Dataset made from `source`: a folder, zip, tar, URL, IDX or CIFAR archive, built-in name, or a Dataset."""
+    from sightline.data.dataset import Dataset
+    from sightline.data.prepare import prepare as make
+
+    return source if isinstance(source, Dataset) else make(source, out, progress=progress, **options)
+
+
+def train(
+    data: Any,
+    arch: str,
+    *,
+    epochs: int | None = None,
+    budget: str | None = None,
+    out: str | Path | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Run:
+    """Train `arch` on `data` for `epochs` (20 unless a `budget` such as "10m" is given) and return the Run.
+
+    `out` is a new directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...)
+    and of `training.train` (size, stem, style, device ...).
+    """
+    from sightline.training import train as carry_out
+
+    dataset = prepare(data, progress=progress)
+    recipe, rest = _recipe(epochs, budget, options)
+    out = Path(out) if out else _fresh(Path("runs") / f"{arch}-{dataset.name}-s{recipe.seed}")
+    return carry_out(dataset, arch, recipe, out, progress=progress, **rest)
+
+
+def compare(
+    data: Any,
+    archs: Sequence[str],
+    *,
+    seeds: int = 1,
+    epochs: int | None = None,
+    budget: str | None = None,
+    out: str | Path | None = None,
+    runs: Sequence[str | Path | Run] = (),
+    progress: Progress = SILENT,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train each of `archs` with `seeds` seeds, add the finished `runs`, and compare all on the test pictures.
+
+    The Runs go to `out`/ARCH-sSEED (runs/compare-DATA unless given); those that are there are kept or resumed.
+    Returns the comparison document.
+    """
+    from sightline.evaluate.comparison import compare as measure
+    from sightline.training.campaign import campaign
+
+    dataset = prepare(data, progress=progress)
+    recipe, rest = _recipe(epochs, budget, options)
+    out = Path(out) if out else Path("runs") / f"compare-{dataset.name}"
+    trained = campaign(dataset, archs, recipe, out, seeds=seeds, progress=progress, **rest)
+    return measure([*trained, *(_run(run) for run in runs)], dataset, progress=progress)
+
+
+def evaluate(
+    run: str | Path | Run, data: Any = None, *, split: str = "test", progress: Progress = SILENT
+) -> dict[str, Any]:
+    """Measure a finished `run` on a split of `data`, its own Dataset unless given; the evaluation document."""
+    from sightline.evaluate.comparison import evaluate as measure
+
+    run = _run(run)
+    dataset = prepare(data or run.document["data"]["path"], progress=progress)
+    return measure(run, dataset, split=split, progress=progress)
+
+
+def load(source: str | Path | Run, *, threads: int | None = None) -> Bundle:
+    """The Bundle of a Run (a directory or a name under runs/), or a Bundle's own directory; verified."""
+    if isinstance(source, str | Path) and (Path(source) / "bundle.json").exists():
+        return Bundle.open(Path(source), threads=threads)
+    return _run(source).bundle(threads=threads)
+
+
+def index(data: Any, run: str | Path | Run, out: str | Path | None = None, *, progress: Progress = SILENT) -> Index:
+    """An Index over the pictures of `data` with the embeddings of `run`, in indexes/DATA unless `out` is given."""
+    bundle = load(run)
+    dataset = prepare(data, progress=progress)
+    return build_index(dataset, bundle, Path(out) if out else Path("indexes") / dataset.name, progress=progress)
+
+
+def _run(run: str | Path | Run) -> Run:
+    return run if isinstance(run, Run) else Run.open(run)
+
+
+def _recipe(epochs: int | None, budget: str | None, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The Recipe among `options`, and the options that are not its fields."""
+    from sightline.training.recipe import Recipe, seconds
+
+    if epochs is not None and budget is not None:
+        raise UserError("give either --epochs or --budget, not both")
+    fields = {name: value for name, value in options.items() if name in Recipe.model_fields}
+    rest = {name: value for name, value in options.items() if name not in fields}
+    length = {"budget_s": seconds(budget)} if budget is not None else {"epochs": 20 if epochs is None else epochs}
+    return Recipe.of(**length, **fields), rest
+
+
+def _fresh(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3 ... that does not exist."""
+    names = itertools.chain([path], (path.with_name(f"{path.name}-{n}") for n in itertools.count(2)))
+    return next(name for name in names if not name.exists())

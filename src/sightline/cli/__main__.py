@@ -1,0 +1,5 @@
+"""`python -m sightline.cli` is `sightline`."""
+
+from sightline.cli import main
+
+main()

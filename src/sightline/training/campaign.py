@@ -1,0 +1,55 @@
+"""Campaign: the same recipe for several networks and seeds on one Dataset, as a comparison needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline.core.errors import UserError, named
+from sightline.core.progress import SILENT, Progress
+from sightline.data.dataset import Dataset
+from sightline.models import architecture
+from sightline.run import Run
+from sightline.training.recipe import Recipe
+from sightline.training.train import arguments_of, resume, train
+
+
+def campaign(
+    dataset: Dataset,
+    archs: Sequence[str],
+    recipe: Recipe,
+    out: Path,
+    *,
+    seeds: int = 1,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> list[Run]:
+    """A finished Run for each of `archs` and each of `seeds` seeds, in `out`/ARCH-sSEED.
+
+    What is there already is kept when it is finished and was started with the same arguments, and resumed when it is
+    not finished; UserError when its arguments differ. `options` are `train`'s.
+    """
+    for arch in archs:
+        architecture(arch)
+    if seeds < 1:
+        raise UserError(f"--seeds {seeds}: at least one is needed")
+    runs = []
+    for seed in range(recipe.seed, recipe.seed + seeds):
+        for arch in archs:
+            one = recipe.model_copy(update={"seed": seed})
+            runs.append(_one(dataset, arch, one, out / f"{arch}-s{seed}", progress, options))
+    return runs
+
+
+def _one(dataset: Dataset, arch: str, recipe: Recipe, path: Path, progress: Progress, options: dict[str, Any]) -> Run:
+    if not path.exists():
+        return train(dataset, arch, recipe, path, progress=progress, **options)
+    run = Run.open(path)
+    wanted, found = arguments_of(dataset, arch, recipe, **options), run.document["arguments"]
+    if run.document["data"]["fingerprint"] != dataset.fingerprint or wanted != found:
+        differing = [key for key in wanted if wanted[key] != found.get(key)] or ["data fingerprint"]
+        raise UserError(
+            f"{named(path)} was started otherwise ({', '.join(differing)}): choose another --out, or remove it"
+        )
+    return run if run.document["status"] == "done" else resume(run, progress=progress)
