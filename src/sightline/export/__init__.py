@@ -1,1 +1,5 @@
+"""From a trained network to a Bundle."""
 
+from sightline.export.onnx import export as export
+
+__all__ = ["export"]

@@ -1,8 +1,8 @@
 """GoogLeNet: Szegedy et al., "Going Deeper with Convolutions" (2014), Table 1, with torchvision's keys.
 
-The default is what the public weights need: batch norm after each convolution, 3x3 kernels in the branch the paper calls
-5x5, a 2x2 pool before the last stage. style="paper" has biases and local response norm instead of batch norm, real 5x5
-kernels and 3x3 pools. Auxiliary heads (on inception 4a and 4d) speak while training only.
+The default is what the public weights need: batch norm after each convolution, 3x3 kernels in the branch the paper
+calls 5x5, a 2x2 pool before the last stage. style="paper" has biases and local response norm instead of batch norm,
+real 5x5 kernels and 3x3 pools. Auxiliary heads (on inception 4a and 4d) speak while training only.
 """
 
 from __future__ import annotations
@@ -80,6 +80,16 @@ class Auxiliary(nn.Module):
 class GoogLeNet(Network):
     """A stem, nine inception modules, global average pooling, dropout, one linear layer."""
 
+    inception3a: Inception
+    inception3b: Inception
+    inception4a: Inception
+    inception4b: Inception
+    inception4c: Inception
+    inception4d: Inception
+    inception4e: Inception
+    inception5a: Inception
+    inception5b: Inception
+
     def __init__(
         self, num_classes: int, in_channels: int, stem: str, style: str, *, width: float = 1.0, aux: bool = True
     ) -> None:
@@ -152,10 +162,3 @@ def _initialise_small(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.trunc_normal_(module.weight, mean=0.0, std=0.01, a=-2, b=2)
-
-
-def googlenet(
-    num_classes: int, in_channels: int, stem: str, style: str, *, width: float = 1.0, aux: bool = True
-) -> GoogLeNet:
-    """GoogLeNet; `width` scales every channel count, `aux` adds the auxiliary heads."""
-    return GoogLeNet(num_classes, in_channels, stem, style, width=width, aux=aux)

@@ -1,8 +1,8 @@
 """What the networks share: the interface every network keeps, channel widths, joining branches, initialisation.
 
-A network is a plain `nn.Module` in three steps: `forward_features` makes the feature map that enters the global pooling,
-`embed` makes of it the vector that enters the last linear layer, `head` is that layer. Everything later (heat maps,
-search, transfer) stands on these three.
+A network is a plain `nn.Module` in three steps: `forward_features` makes the feature map that enters the global
+pooling, `embed` makes of it the vector that enters the last linear layer, `head` is that layer. Everything later (heat
+maps, search, transfer) stands on these three.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def concatenate(branches: Sequence[Tensor]) -> Tensor:
 
 
 def initialise_for_relu(network: nn.Module) -> None:
-    """He's initialisation of the convolutions (normal, fan out), as torchvision's ResNets; linear layers stay PyTorch's."""
+    """He's initialisation of the convolutions (normal, fan out), as in torchvision's ResNets; others keep theirs."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,8 +1,8 @@
 """Residual networks: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition" (2015), Tables 1 and 6.
 
-Two families of one paper. The ImageNet form (18 to 152 layers) has torchvision's keys; its bottleneck strides in the 3x3
-("v1.5", as the public weights), with style="paper" in the first 1x1. The CIFAR form (6n + 2 layers of 16, 32 and 64
-channels) joins blocks of different size by option A: every second pixel, zeros for the new channels, no parameters.
+Two families of one paper. The ImageNet form (18 to 152 layers) has torchvision's keys; its bottleneck strides in the
+3x3 ("v1.5", as the public weights), with style="paper" in the first 1x1. The CIFAR form (6n + 2 layers of 16, 32 and
+64 channels) joins blocks of different size by option A: every second pixel, zeros for the new channels, no parameters.
 """
 
 from __future__ import annotations
@@ -101,13 +101,11 @@ class ResNet(Network):
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
-        channels_in = 64
-        for stage, depth in enumerate(depths):
-            channels = 64 * 2**stage
-            blocks = _stage(block, expansion, channels_in, channels, depth, 1 if stage == 0 else 2, project)
-            self.add_module(f"layer{stage + 1}", blocks)
-            channels_in = channels * expansion
-        self.fc = nn.Linear(channels_in, num_classes)
+        self.layer1 = _stage(block, expansion, 64, 64, depths[0], 1, project)
+        self.layer2 = _stage(block, expansion, 64 * expansion, 128, depths[1], 2, project)
+        self.layer3 = _stage(block, expansion, 128 * expansion, 256, depths[2], 2, project)
+        self.layer4 = _stage(block, expansion, 256 * expansion, 512, depths[3], 2, project)
+        self.fc = nn.Linear(512 * expansion, num_classes)
         initialise_for_relu(self)
 
     @property
@@ -126,7 +124,7 @@ class ResNet(Network):
 
 
 class CifarResNet(Network):
-    """The CIFAR form: 3x3 stem of 16 channels, three stages of `depth` blocks, global average pooling, one linear layer."""
+    """The CIFAR form: 3x3 stem of 16 channels, three stages of `depth` blocks, average pooling, a linear layer."""
 
     def __init__(self, depth: int, num_classes: int, in_channels: int) -> None:
         super().__init__()

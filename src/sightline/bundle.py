@@ -1,0 +1,243 @@
+"""The Bundle: a network ready to be used, with all it takes to use it right and to notice when something is wrong.
+
+A directory: `bundle.json` (the card: what it is, class names, Preprocess, metrics, checksums of the files and of
+itself), `model.onnx` (what runs), `model.safetensors` (what training goes on from), `golden.npz` (pictures and the
+logits the trained network gave for them). Opening verifies every checksum and runs the golden pictures again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sightline.core.artifact import directory, read_json, write_bytes, write_json
+from sightline.core.errors import UserError, named
+from sightline.core.hashing import sha256_bytes, sha256_file
+from sightline.core.machine import cpu_quota
+from sightline.data.pictures import open_picture
+from sightline.data.preprocess import Preprocess
+from sightline.runtime import Outputs, Session
+
+FORMAT = 1
+CARD, GRAPH, WEIGHTS, GOLDEN = "bundle.json", "model.onnx", "model.safetensors", "golden.npz"
+GOLDEN_IMAGES = 8  # at most; opening runs them
+MAX_DIFFERENCE = 1e-3
+AGAIN = "get the bundle again, or make it again by training"
+
+Picture = str | Path | bytes
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network says of one picture, or why it could not be read; arrays not asked for are empty."""
+
+    name: str
+    logits: np.ndarray | None = None
+    embedding: np.ndarray | None = None
+    feature_map: np.ndarray | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest classes of one picture with their probabilities in [0, 1], best first; or the error."""
+
+    name: str
+    classes: tuple[tuple[str, float], ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened, verified Bundle; `card` is the whole of bundle.json."""
+
+    path: Path
+    arch: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    card: dict[str, Any]
+    session: Session
+
+    @classmethod
+    def open(cls, path: str | Path, *, threads: int | None = None) -> Bundle:
+        """The Bundle at `path`, every checksum verified and the golden pictures run again.
+
+        UserError that names the file when one is missing or differs, or when this machine's answers differ.
+        """
+        path = Path(path)
+        card = _read_card(path)
+        for name, expected in card["files"].items():
+            _verify(path / name, expected)
+        bundle = cls(
+            path=path,
+            arch=card["arch"],
+            classes=tuple(card["classes"]),
+            preprocess=Preprocess.from_dict(card["preprocess"]),
+            card=card,
+            session=Session(path / GRAPH, threads),
+        )
+        images, logits = _read_golden(path / GOLDEN)
+        difference = disagreement(bundle.run(images).logits, logits)
+        if difference:
+            raise UserError(
+                f"{named(path / GRAPH)} does not answer here as it did when it was made ({difference}): "
+                "install the onnxruntime version named in its bundle.json, or make the bundle again"
+            )
+        return bundle
+
+    @property
+    def model_hash(self) -> str:
+        """The SHA-256 of model.onnx: two Bundles of one hash answer alike."""
+        return str(self.card["files"][GRAPH])
+
+    def run(self, images: np.ndarray) -> Outputs:
+        """The network's outputs for preprocessed uint8 `images` [N, S, S, channels]."""
+        return self.session.run(images)
+
+    def stream(
+        self, pictures: Iterable[Picture], *, batch_size: int = 32, workers: int | None = None,
+        only: Sequence[str] = ("logits", "embedding"),
+    ) -> Iterator[Answer]:  # fmt: skip
+        """One Answer a picture, in order, in bounded memory; a picture that cannot be read becomes an error.
+
+        Pictures are read in `workers` threads (the processor quota when None) while the graph runs.
+        """
+        pool = ThreadPoolExecutor(workers or cpu_quota(), thread_name_prefix="decode")
+        try:
+            decoded = _ahead(pool, self._decode, enumerate(pictures), batch_size)
+            while batch := list(islice(decoded, batch_size)):
+                yield from self._answer(batch, only)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def predict(self, pictures: Iterable[Picture], *, top: int = 5) -> Iterator[Prediction]:
+        """The `top` likeliest classes of each picture, in order."""
+        for answer in self.stream(pictures, only=("logits",)):
+            if answer.logits is None:
+                yield Prediction(answer.name, (), answer.error)
+                continue
+            probabilities = softmax(answer.logits)
+            best = np.argsort(-probabilities, kind="stable")[:top]
+            yield Prediction(answer.name, tuple((self.classes[i], float(probabilities[i])) for i in best))
+
+    def _decode(self, numbered: tuple[int, Picture]) -> tuple[str, np.ndarray | None, str | None]:
+        """Name, pixels and error of one picture; one of the last two is None."""
+        number, picture = numbered
+        name = f"picture {number + 1}" if isinstance(picture, bytes) else str(picture)
+        try:
+            return name, self.preprocess(open_picture(picture)), None
+        except UserError as error:
+            return name, None, str(error)
+        except Exception as error:  # whatever a decoder does to one file, the others go on
+            return name, None, named(f"not readable ({type(error).__name__}: {error})")
+
+    def _answer(self, batch: list[tuple[str, np.ndarray | None, str | None]], only: Sequence[str]) -> Iterator[Answer]:
+        """The graph's answers for those of a batch that were read, errors for the others."""
+        pixels = [image for _, image, _ in batch if image is not None]
+        outputs = self.session.run(np.stack(pixels), only=only)._asdict() if pixels else {}
+        row = 0
+        for name, image, error in batch:
+            if image is None:
+                yield Answer(name, error=error)
+                continue
+            yield Answer(name, **{output: outputs[output][row] for output in only})
+            row += 1
+
+
+def write_bundle(
+    out: Path, card: dict[str, Any], *, graph: bytes, weights: bytes, golden_images: np.ndarray,
+    golden_logits: np.ndarray, replace: bool = False,
+) -> None:  # fmt: skip
+    """Write a Bundle directory, whole or not at all.
+
+    `card` holds arch, style, stem, options, classes, preprocess and so on; format and checksums are added here.
+    `golden_images` uint8 [n, S, S, channels] and `golden_logits` float32 [n, classes]: the first 8 are kept.
+    """
+    golden = io.BytesIO()
+    np.savez(golden, images=golden_images[:GOLDEN_IMAGES], logits=golden_logits[:GOLDEN_IMAGES])
+    files = {GRAPH: graph, WEIGHTS: weights, GOLDEN: golden.getvalue()}
+    whole = {"format": FORMAT, **card, "files": {name: sha256_bytes(data) for name, data in files.items()}}
+    with directory(out, replace=replace) as temporary:
+        for name, data in files.items():
+            write_bytes(temporary / name, data)
+        write_json(temporary / CARD, {**whole, "sha256": _checksum(whole)})
+
+
+def disagreement(logits: np.ndarray, expected: np.ndarray) -> str:
+    """How `logits` [N, C] differ from `expected`, or "" when they agree.
+
+    They agree within 1e-3 (and within float32's own grain, 1e-5 of the largest logit), with the same first class.
+    """
+    if logits.shape != expected.shape:
+        return f"shape {logits.shape}, not {expected.shape}"
+    largest = float(np.abs(expected).max(initial=0))
+    difference = float(np.abs(logits - expected).max(initial=0))
+    if not difference <= MAX_DIFFERENCE + 1e-5 * largest:  # also when not a number
+        return f"logits differ by {difference:.2g}, allowed is {MAX_DIFFERENCE:g}"
+    # Where two classes tie within the difference, either may come first.
+    chosen = np.take_along_axis(expected, logits.argmax(1)[:, None], axis=1)[:, 0]
+    changed = int((expected.max(1) - chosen > 2 * difference).sum())
+    return f"{changed} of {len(logits)} pictures get another class" if changed else ""
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis, float64."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """bundle.json, its own checksum verified."""
+    card = read_json(path / CARD, "bundle")
+    if card.get("format") != FORMAT:
+        raise UserError(f"{named(path / CARD)} has format {card.get('format')!r}, this version reads {FORMAT}: {AGAIN}")
+    if card.pop("sha256", None) != _checksum(card):
+        raise UserError(f"damaged bundle: {named(path / CARD)} does not match its own checksum; {AGAIN}")
+    return card
+
+
+def _checksum(card: dict[str, Any]) -> str:
+    """The SHA-256 of the card's content, however it is spaced."""
+    return sha256_bytes(json.dumps(card, sort_keys=True).encode())
+
+
+def _verify(file: Path, expected: str) -> None:
+    try:
+        found = sha256_file(file)
+    except OSError:
+        raise UserError(f"damaged bundle: {named(file)} is missing or unreadable; {AGAIN}") from None
+    if found != expected:
+        raise UserError(f"damaged bundle: {named(file)} does not match its checksum; {AGAIN}")
+
+
+def _read_golden(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(file, allow_pickle=False) as golden:
+            return golden["images"], golden["logits"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise UserError(f"damaged bundle: {named(file)} does not hold golden pictures; {AGAIN}") from None
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], count: int
+) -> Iterator[Result]:
+    """`function` of each item, in order, with up to `count` items under way beyond the one handed out."""
+    pending: deque[Future[Result]] = deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > count:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()

@@ -1,0 +1,134 @@
+"""From a trained PyTorch network to a verified Bundle: graph, weights, golden pictures, and the proof of parity.
+
+The graph takes uint8 pictures as they are stored and normalises inside, (x / 255 - mean) / std as one multiply-add a
+channel; batch norm is folded into the convolutions. Its logits, embedding and feature map are compared with PyTorch's
+before anything is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from sightline.anatomy.macs import count_macs
+from sightline.bundle import GOLDEN_IMAGES, Bundle, disagreement, write_bundle
+from sightline.core.errors import UserError
+from sightline.core.machine import versions
+from sightline.data.preprocess import Preprocess
+from sightline.models import Network
+from sightline.runtime import Outputs, Session
+
+OPSET = 20
+
+
+def export(
+    model: Network, *, arch: str, stem: str, style: str, options: dict[str, Any], classes: Sequence[str],
+    preprocess: Preprocess, golden_images: np.ndarray, metrics: dict[str, Any], out: Path, replace: bool = False,
+) -> Bundle:  # fmt: skip
+    """Write `model` as a Bundle at `out` and open it; the model itself is not changed.
+
+    `golden_images` uint8 [n, S, S, channels], n >= 1: the first 8 travel along with their logits. `metrics` is any JSON
+    object. UserError when `out` exists and `replace` is false. RuntimeError (our mistake) when the graph differs from
+    PyTorch by more than 1e-3 in a logit or in a first class.
+    """
+    if len(classes) != model.head.out_features:
+        raise UserError(f"{len(classes)} class names for a network of {model.head.out_features} classes: give one each")
+    golden_images = golden_images[:GOLDEN_IMAGES]
+    twin = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    wrapped = Graph(twin, preprocess)
+    expected = _answers(wrapped, golden_images)
+    graph = to_onnx(wrapped, preprocess)
+    check_parity(Session(graph).run(golden_images), expected)
+    card = {
+        "arch": arch,
+        "style": style,
+        "stem": stem,
+        "options": options,
+        "classes": list(classes),
+        "preprocess": preprocess.to_dict(),
+        "embedding_dim": model.head.in_features,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "macs": count_macs(twin, (1, preprocess.channels, preprocess.size, preprocess.size)),
+        "metrics": metrics,
+        "opset": OPSET,
+        "versions": versions(),
+    }
+    weights = safetensors.torch.save({key: value.contiguous() for key, value in twin.state_dict().items()})
+    write_bundle(
+        out, card, graph=graph, weights=weights, golden_images=golden_images, golden_logits=expected.logits,
+        replace=replace,
+    )  # fmt: skip
+    return Bundle.open(out)
+
+
+class Graph(nn.Module):
+    """The network as it is exported: pixels in; logits, embedding and feature map out."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: Network, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.network = network
+        mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (preprocess.mean, preprocess.std))
+        self.register_buffer("scale", 1 / (255 * std))
+        self.register_buffer("shift", -mean / std)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [N, C], embedding [N, D] and feature map [N, K, h, w] of uint8 `images` [N, S, S, channels]."""
+        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        feature_map = self.network.forward_features(x)
+        embedding = self.network.embed(feature_map)
+        return self.network.head(embedding), embedding, feature_map
+
+
+def to_onnx(graph: Graph, preprocess: Preprocess) -> bytes:
+    """The ONNX file of `graph`, one piece, its batch of any size."""
+    example = torch.zeros(2, preprocess.size, preprocess.size, preprocess.channels, dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            graph, (example,), dynamo=True, verbose=False, opset_version=OPSET, input_names=["images"],
+            output_names=list(Outputs._fields), dynamic_shapes=({0: torch.export.Dim("batch")},),
+        )  # fmt: skip
+    assert program is not None
+    return bytes(program.model_proto.SerializeToString())
+
+
+def check_parity(found: Outputs, expected: Outputs) -> None:
+    """RuntimeError when the graph's outputs differ from PyTorch's."""
+    difference = disagreement(found.logits, expected.logits)
+    if difference:
+        raise RuntimeError(f"the exported graph differs from PyTorch: {difference}")
+    for name in ("embedding", "feature_map"):
+        ours, theirs = getattr(found, name), getattr(expected, name)
+        if not np.allclose(ours, theirs, atol=1e-3 + 1e-5 * np.abs(theirs).max(initial=0)):
+            raise RuntimeError(f"the exported graph differs from PyTorch in its {name}")
+
+
+def _answers(graph: Graph, images: np.ndarray) -> Outputs:
+    with torch.inference_mode():
+        return Outputs(*(output.numpy() for output in graph(torch.from_numpy(images))))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's remarks about absent packages and its own deprecations are nobody's business."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,66 @@
+"""The one way a graph is run: ONNX Runtime on the CPU, with as many threads as the processor quota grants.
+
+Everything after training goes through `Session`, so what is measured is what is served. A graph takes `images` uint8
+[N, H, W, C] and gives `logits` [N, classes], `embedding` [N, D] and `feature_map` [N, K, h, w], all float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+
+from sightline.core.errors import UserError, named
+from sightline.core.machine import cpu_quota
+
+
+class Outputs(NamedTuple):
+    """What a graph answers, float32; an output that was not asked for is an empty array."""
+
+    logits: np.ndarray
+    embedding: np.ndarray
+    feature_map: np.ndarray
+
+
+class Session:
+    """A loaded graph; `run` may be called from several threads."""
+
+    def __init__(self, graph: Path | bytes, threads: int | None = None) -> None:
+        """Load `graph` (a file or its bytes) on `threads` threads (the quota when None); UserError when damaged."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or cpu_quota()
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 4
+        source = graph if isinstance(graph, bytes) else str(graph)
+        where = "the graph" if isinstance(graph, bytes) else named(graph)
+        if isinstance(graph, Path) and not graph.is_file():
+            raise UserError(f"no graph at {where}: the file is missing; make it again")
+        try:
+            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors share no class
+            raise UserError(f"damaged graph: {where} cannot be loaded ({_first_line(error)}); make it again") from None
+        names = tuple(output.name for output in self._session.get_outputs())
+        inputs = self._session.get_inputs()
+        if names != Outputs._fields or [i.name for i in inputs] != ["images"] or len(inputs[0].shape) != 4:
+            raise UserError(f"{where} is no Sightline graph: it must take images and give {', '.join(Outputs._fields)}")
+        self.input_shape: tuple[int, int, int] = tuple(inputs[0].shape[1:])
+        self.threads: int = options.intra_op_num_threads
+
+    def run(self, images: np.ndarray, *, only: Sequence[str] = Outputs._fields) -> Outputs:
+        """The outputs named in `only` for uint8 `images` [N, H, W, C]; UserError for another kind or shape."""
+        height, width, channels = self.input_shape
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.input_shape:
+            raise UserError(
+                f"this network takes uint8 pictures [N, {height}, {width}, {channels}], "
+                f"not {images.dtype} {list(images.shape)}"
+            )
+        answers = dict(zip(only, self._session.run(list(only), {"images": np.ascontiguousarray(images)}), strict=True))
+        return Outputs(*(answers.get(name, np.empty(0, np.float32)) for name in Outputs._fields))
+
+
+def _first_line(error: Exception) -> str:
+    return named(str(error).splitlines()[0][:200]) if str(error) else type(error).__name__
