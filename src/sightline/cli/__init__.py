@@ -26,7 +26,7 @@ MENDABLE = {
 
 app = typer.Typer(
     name="sightline",
-    help="A folder of pictures to a trained, compared, searchable network: data, train, compare, evaluate, predict, index, search.",
+    help="A folder of pictures to a trained, compared, explained and searchable convolutional network.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,0 +1,42 @@
+# Two commands are all a new user needs: `make demo` and `make test`. They make .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test quick check bench results format clean
+
+demo: .venv/installed
+	$(BIN)/sightline demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+quick: .venv/installed
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+check: .venv/installed
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python bench/results.py --check
+
+# Measures everything docs/results.md states; wants an otherwise idle machine and half an hour.
+bench: .venv/installed
+	$(BIN)/python bench/all.py
+	$(BIN)/python bench/results.py
+
+results: .venv/installed
+	$(BIN)/python bench/results.py
+
+format: .venv/installed
+	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Sightline needs Python 3.11 or newer: make PYTHON=python3.11 demo")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv demo

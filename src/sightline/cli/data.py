@@ -1,0 +1,73 @@
+"""`sightline data`: check a source of pictures, say what became of every file, and split it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sightline.cli.output import Bars, print_json, print_line, print_table
+from sightline.cli.parameters import Data, Json, Out, Seed, Workers
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Dataset
+
+SHOWN = 12
+
+
+def command(
+    source: Data,
+    out: Out = None,
+    seed: Seed = 0,
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share for validation, where there is none.")
+    ] = 0.15,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share for testing, where there is none.")] = 0.15,
+    sha256: Annotated[str | None, typer.Option(help="What the file at a URL or an archive must hash to.")] = None,
+    allow_private: Annotated[bool, typer.Option(help="Allow URLs to private and link-local addresses.")] = False,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Check pictures, quarantine what is no picture, find duplicates and leaks, and split.
+
+    The source is never touched. The manifest goes to datasets/NAME, and report.html with it.
+    """
+    from sightline.api import prepare
+    from sightline.cli.pages import write_dataset_page
+
+    dataset = prepare(
+        source,
+        out,
+        seed=seed,
+        validation_frac=validation,
+        test_frac=test,
+        sha256=sha256,
+        allow_private=allow_private,
+        workers=workers,
+        progress=Bars(),
+    )
+    page = write_dataset_page(dataset, dataset.path / "report.html")
+    if json:
+        print_json({**dataset.summary(), "report": str(page)})
+        return
+    show(dataset)
+    print_line(f"dataset  {dataset.path}")
+    print_line(f"report   {page}")
+
+
+def show(dataset: Dataset) -> None:
+    """The dataset's tables: pictures by class and split, and what was put aside and why."""
+    summary = dataset.summary()
+    splits = list(summary["counts"])
+    rows = [[name, *(f"{summary['counts'][split].get(name, 0):,}" for split in splits)] for name in dataset.classes]
+    totals = ["all", *(f"{sum(summary['counts'][split].values()):,}" for split in splits)]
+    print_table(f"{dataset.name}: {len(dataset.classes)} classes", ["class", *splits], [*rows, totals])
+    verdicts = summary["verdicts"]
+    print_line("  ".join(f"{verdict} {count:,}" for verdict, count in verdicts.items()))
+    if summary["notes"]:
+        print_line("noted: " + ", ".join(f"{note} {count:,}" for note, count in summary["notes"].items()))
+    bad = summary["quarantined"]
+    if bad:
+        rows = [[item["picture"], item["reason"]] for item in bad[:SHOWN]]
+        more = [["...", f"{len(bad) - SHOWN:,} more in the manifest"]] if len(bad) > SHOWN else []
+        print_table("Put aside, never touched", ["file", "why"], [*rows, *more], left=2)

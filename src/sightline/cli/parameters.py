@@ -1,0 +1,91 @@
+"""The arguments and options several verbs share, written once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA_HELP = (
+    "A folder, zip, tar or URL of class folders (or train/val/test trees of them), MNIST IDX or CIFAR files, "
+    "a dataset made by `sightline data`, or digits, mnist, fashion-mnist, cifar10."
+)
+
+
+class Optimizer(StrEnum):
+    """--optimizer."""
+
+    sgd = "sgd"
+    adamw = "adamw"
+
+
+class Schedule(StrEnum):
+    """--schedule."""
+
+    one_cycle = "one_cycle"
+    cosine = "cosine"
+    paper_step = "paper_step"
+    constant = "constant"
+
+
+class Stem(StrEnum):
+    """--stem."""
+
+    imagenet = "imagenet"
+    small = "small"
+
+
+class Style(StrEnum):
+    """--style."""
+
+    torchvision = "torchvision"
+    paper = "paper"
+
+
+class Device(StrEnum):
+    """--device."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Precision(StrEnum):
+    """--precision."""
+
+    auto = "auto"
+    full = "32"
+    bf16 = "bf16"
+    half = "16"
+
+
+class Split(StrEnum):
+    """--split."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's directory, its name under runs/, or a bundle.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="What every random choice follows from.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training pictures.", show_default="20")]
+Budget = Annotated[str | None, typer.Option(help="Instead of epochs: stop within this wall time (90s, 10m, 2h).")]
+Batch = Annotated[int | None, typer.Option("--batch", help="Pictures a step.", show_default="fitted to the data")]
+Size = Annotated[int | None, typer.Option(help="Picture side in pixels.", show_default="the network's, or smaller")]
+Lr = Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.1 (sgd), 0.001 (adamw) a 128")]
+Momentum = Annotated[float, typer.Option(help="SGD's momentum (Nesterov), AdamW's first beta.")]
+WeightDecay = Annotated[float, typer.Option(help="Weight decay, off biases and norms.")]
+Smoothing = Annotated[float, typer.Option(help="Label smoothing.")]
+Auxiliary = Annotated[float, typer.Option(help="Weight of the loss of auxiliary heads.")]
+Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror at random.", show_default="by class")]
+Crop = Annotated[bool, typer.Option("--crop/--no-crop", help="Pad and crop at random.")]
+Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")]
+CacheBudget = Annotated[float, typer.Option(min=0, help="Gigabytes of decoded pictures to keep on disk.")]
+Out = Annotated[Path | None, typer.Option(help="The directory to write.", show_default=False)]

@@ -1,0 +1,54 @@
+"""`sightline search`: the pictures of an index that look most like a given one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sightline.cli.output import note, print_json, print_line, print_table
+from sightline.cli.parameters import Json
+from sightline.cli.predict import expand
+
+if TYPE_CHECKING:
+    from sightline.search.index import Index
+
+
+def command(
+    index: Annotated[str, typer.Argument(metavar="INDEX", help="An index made by `sightline index`.")],
+    pictures: Annotated[list[str], typer.Argument(metavar="IMAGE...|FOLDER", help="The pictures to search with.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours for each picture.")] = 10,
+    html: Annotated[Path, typer.Option(help="The page with the pictures.")] = Path("search.html"),
+    json: Json = False,
+) -> None:
+    """Find look-alikes: a table, and a page with the pictures."""
+    from sightline.cli.pages import write_search_page
+    from sightline.search.index import Index
+
+    opened = Index.open(Path(index))
+    document = answer(opened, list(expand(pictures)), k)
+    page = write_search_page(document, opened, html)
+    if json:
+        print_json({**document, "page": str(page)})
+        return
+    for query in document["queries"]:
+        rows = [
+            [str(place), neighbour["picture"], neighbour["label"], f"{neighbour['distance']:.4f}"]
+            for place, neighbour in enumerate(query["neighbours"], 1)
+        ]
+        print_table(f"Like {query['picture']}", ["", "picture", "class", "distance"], rows, left=3)
+    print_line(f"page  {page}")
+
+
+def answer(index: Index, pictures: list[str], k: int) -> dict[str, Any]:
+    """The search document: each query picture with its neighbours, nearest first."""
+    queries = []
+    for picture in pictures:
+        neighbours = [
+            {"picture": n.picture, "label": n.label, "split": n.split, "row": n.row, "distance": n.distance}
+            for n in index.search(picture, k=k)
+        ]
+        queries.append({"picture": picture, "neighbours": neighbours})
+    note(f"{len(pictures)} searched among {index.document['count']:,}")
+    return {"kind": "search", "index": str(index.path), "k": k, "queries": queries}

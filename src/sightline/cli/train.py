@@ -1,0 +1,149 @@
+"""`sightline train`: train a network on pictures, or resume a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sightline.cli.output import Bars, count, duration, note, percent, print_json, print_line, print_table, size
+from sightline.cli.parameters import (
+    DATA_HELP,
+    Auxiliary,
+    Batch,
+    Budget,
+    CacheBudget,
+    Crop,
+    Device,
+    Epochs,
+    Json,
+    Lr,
+    Mirror,
+    Momentum,
+    Optimizer,
+    Out,
+    Patience,
+    Precision,
+    Schedule,
+    Seed,
+    Size,
+    Smoothing,
+    Stem,
+    Style,
+    WeightDecay,
+    Workers,
+)
+from sightline.core.errors import UserError, named
+
+if TYPE_CHECKING:
+    from sightline.run import Run
+
+
+def command(
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)] = None,
+    arch: Annotated[str | None, typer.Option(help="The network, such as resnet18.", show_default=False)] = None,
+    out: Out = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue this run, with its own options.")] = None,
+    epochs: Epochs = None,
+    budget: Budget = None,
+    batch: Batch = None,
+    image_size: Annotated[Size, typer.Option("--size")] = None,
+    optimizer: Optimizer = Optimizer.sgd,
+    lr: Lr = None,
+    momentum: Momentum = 0.9,
+    weight_decay: WeightDecay = 5e-4,
+    schedule: Schedule = Schedule.one_cycle,
+    label_smoothing: Smoothing = 0.1,
+    auxiliary_weight: Auxiliary = 0.3,
+    mirror: Mirror = None,
+    crop: Crop = True,
+    patience: Patience = None,
+    stem: Stem | None = None,
+    style: Style = Style.torchvision,
+    precision: Precision = Precision.auto,
+    device: Device = Device.auto,
+    cache_budget: CacheBudget = 2.0,
+    workers: Workers = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Train a network on pictures; the run ends in a verified bundle.
+
+    Interrupt it at any time: `sightline train --resume RUN` continues, on a CPU to the last bit.
+    """
+    from sightline import api
+
+    if resume is not None:
+        run = resumed(resume, data, arch)
+    elif data is None or arch is None:
+        raise UserError("train needs DATA and --arch, such as `sightline train photos.zip --arch resnet18`")
+    else:
+        from sightline.models import architecture
+
+        architecture(arch)
+        run = api.train(
+            data,
+            arch,
+            out=out,
+            epochs=epochs,
+            budget=budget,
+            batch_size=batch,
+            size=image_size,
+            optimizer=optimizer.value,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            schedule=schedule.value,
+            label_smoothing=label_smoothing,
+            auxiliary_weight=auxiliary_weight,
+            mirror=mirror,
+            crop=crop,
+            patience=patience,
+            stem=stem.value if stem else None,
+            style=style.value,
+            precision=precision.value,
+            device=device.value,
+            cache_bytes=int(cache_budget * 1e9),
+            workers=workers,
+            seed=seed,
+            progress=Bars(),
+        )
+    evaluation = api.evaluate(run, progress=Bars()) if run.document["data"]["counts"]["test"] else None
+    if json:
+        print_json({"kind": "training", "path": str(run.path), "run": run.document, "evaluation": evaluation})
+    else:
+        show(run, evaluation)
+
+
+def resumed(name: str, data: str | None, arch: str | None) -> Run:
+    """The run `name`, carried on to its end. Its own options hold; data and network cannot be given anew."""
+    from sightline.run import Run
+    from sightline.training import resume
+
+    if data is not None or arch is not None:
+        raise UserError("--resume RUN goes on with the run's own data and options: leave DATA and --arch away")
+    run = Run.open(name)
+    note(f"resuming {named(run.path)}")
+    return resume(run, progress=Bars())
+
+
+def show(run: Run, evaluation: dict[str, Any] | None) -> None:
+    """The run's figures and where they are."""
+    results = run.document["results"]
+    rows = [
+        ["validation top-1", percent(results["validation"]["top1"])],
+        ["parameters", count(results["parameters"])],
+        ["MACs a picture", count(results["macs"])],
+        ["training", f"{results['epochs']} epochs in {duration(results['train_seconds'])}"],
+        [
+            "speed",
+            f"{results['train_images_per_s']:,.0f} images/s, {percent(results['waiting_frac'])} waiting for data",
+        ],
+        ["peak memory", size(results["peak_memory_bytes"])],
+    ]
+    if evaluation:
+        low, high = (percent(evaluation["interval"][side]) for side in ("low", "high"))
+        rows.insert(0, ["test top-1", f"{percent(evaluation['top1'])} ({low} to {high}, n = {evaluation['n']:,})"])
+    print_table(f"{run.arch} on {run.document['data']['name']}", ["figure", "value"], rows, left=2)
+    print_line(f"run     {run.path}")
+    print_line(f"bundle  {run.path / 'bundle'}")
