@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline.data.loaders import Loader
+
+
+class Source:
+    """Pixels that say which row they are."""
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(rows.astype(np.uint8)[:, None, None, None], (len(rows), 2, 2, 3)).copy()
+
+
+def loader(count: int, batch: int, **options: object) -> Loader:
+    rows = np.arange(count) + 3
+    return Loader(Source(), rows, (rows % 5).astype(np.int64), batch, **options)  # type: ignore[arg-type]
+
+
+def seen(batches: object) -> list[int]:
+    return [int(value) for images, _ in batches for value in images[:, 0, 0, 0]]  # type: ignore[attr-defined]
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 3), st.integers(0, 2**32 - 1))
+def test_an_epoch_is_a_seeded_order_without_repeats(count: int, batch: int, epoch: int, seed: int) -> None:
+    ours = loader(count, batch, shuffle=True, seed=seed)
+    rows = seen(ours.epoch(epoch))
+    assert rows == seen(loader(count, batch, shuffle=True, seed=seed).epoch(epoch))
+    assert len(set(rows)) == len(rows) == (count // batch * batch or count)
+    assert set(rows) <= set(range(3, count + 3))
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.data())
+def test_starting_in_the_middle_gives_the_rest(count: int, batch: int, data: st.DataObject) -> None:
+    ours = loader(count, batch, shuffle=True, seed=1)
+    start = data.draw(st.integers(0, ours.steps))
+    assert seen(ours.epoch(2, start)) == seen(ours.epoch(2))[start * batch :]
+
+
+def test_without_shuffling_every_row_comes_in_order() -> None:
+    assert seen(loader(11, 4).epoch()) == list(range(3, 14))
+
+
+def test_labels_go_with_their_pictures_in_channels_last_memory() -> None:
+    for images, labels in loader(20, 8, shuffle=True).epoch(0):
+        assert torch.equal(images[:, 0, 0, 0].long() % 5, labels)
+        assert images.shape[1:] == (3, 2, 2)
+        assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_error_while_reading_reaches_the_consumer() -> None:
+    class Broken(Source):
+        def read(self, rows: np.ndarray) -> np.ndarray:
+            raise OSError("the disk went away")
+
+    broken = Loader(Broken(), np.arange(4), np.zeros(4, np.int64), 2)
+    with pytest.raises(OSError, match="the disk went away"):
+        list(broken.epoch())
+
+
+def test_leaving_early_ends_the_reader() -> None:
+    before = threading.active_count()
+    batches = loader(1000, 1).epoch()
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
