@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from sightline.training.recipe import Recipe
 
 CACHE_BYTES = 2 << 30
 GOLDEN = 8
-SIZES = (32, 64, 128, 224)
+SIZES = (16, 32, 64, 128, 224)
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -231,6 +232,7 @@ def make_fabric(device: Device, precision: Literal["auto", "32", "bf16", "16"]) 
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if precision == "auto":
         precision = "bf16" if _fast_bfloat16(device) else "32"
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     return Fabric(
         accelerator=device, devices=1, precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[precision]
     )

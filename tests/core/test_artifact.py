@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline.core.artifact import directory, read_json, write_bytes, write_json
+from sightline.core.errors import UserError
+
+
+def test_a_directory_appears_whole(tmp_path: Path) -> None:
+    with directory(tmp_path / "deep" / "a") as temporary:
+        (temporary / "one").write_text("1")
+        assert not (tmp_path / "deep" / "a").exists()
+    assert (tmp_path / "deep" / "a" / "one").read_text() == "1"
+    assert os.listdir(tmp_path / "deep") == ["a"]
+
+
+def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), directory(tmp_path / "a") as temporary:
+        (temporary / "one").write_text("1")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_the_old_one(tmp_path: Path) -> None:
+    with directory(tmp_path / "a") as temporary:
+        (temporary / "one").write_text("old")
+    with pytest.raises(RuntimeError), directory(tmp_path / "a", replace=True) as temporary:
+        (temporary / "one").write_text("new")
+        raise RuntimeError
+    assert (tmp_path / "a" / "one").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_replacing_leaves_only_the_new_one(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        with directory(tmp_path / "a", replace=True) as temporary:
+            (temporary / text).write_text(text)
+    assert os.listdir(tmp_path / "a") == ["new"]
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_an_existing_directory_is_not_overwritten_by_accident(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UserError, match="exists already"), directory(tmp_path / "a"):
+        pytest.fail("the block must not run")
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(tmp_path / "a", b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with directory(tmp_path / "d"):
+            pass
+        write_bytes(tmp_path / "f", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "d").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o644
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(document=st.dictionaries(st.text(), json_values, max_size=5))
+def test_json_comes_back_equal(tmp_path_factory: pytest.TempPathFactory, document: dict[str, object]) -> None:
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    write_json(path, document)
+    assert read_json(path, "thing") == document
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00", '{"a": nope}'])
+def test_damaged_json_is_a_user_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match="damaged thing"):
+        read_json(tmp_path / "a.json", "thing")
+
+
+def test_missing_json_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no thing at .*a\.json is missing"):
+        read_json(tmp_path / "a.json", "thing")

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightline.core import machine
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "broken"}, None),
+        ({}, None),
+    ],
+)
+def test_the_control_group_is_read(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert machine._cgroup_quota(tmp_path) == quota
+
+
+def test_the_quota_cuts_the_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "_cgroup_quota", lambda: 1.5)
+    assert machine.cpu_quota() == 2
+    monkeypatch.setattr(machine, "_cgroup_quota", lambda: 0.2)
+    assert machine.cpu_quota() == 1
+    monkeypatch.setattr(machine, "_cgroup_quota", lambda: None)
+    assert machine.cpu_quota() == 8
+
+
+def test_peak_memory_sees_what_was_freed_again() -> None:
+    with machine.PeakMemory() as idle:
+        pass
+    with machine.PeakMemory() as busy:
+        block = np.ones(200_000_000, np.uint8)
+
+        time.sleep(0.2)
+        del block
+    assert busy.peak_bytes - idle.peak_bytes > 150_000_000
+
+
+def test_versions_name_what_decides_figures() -> None:
+    assert {"python", "numpy", "sightline"} <= machine.versions().keys()
