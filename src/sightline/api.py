@@ -10,14 +10,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Progress
 from sightline.run import Run
-from sightline.search.index import Index
-from sightline.search.index import build as build_index
+
+if TYPE_CHECKING:
+    from sightline.search.index import Index
 
 __all__ = ["compare", "evaluate", "index", "load", "prepare", "train"]
 
@@ -100,9 +101,11 @@ def load(source: str | Path | Run, *, threads: int | None = None) -> Bundle:
 
 def index(data: Any, run: str | Path | Run, out: str | Path | None = None, *, progress: Progress = SILENT) -> Index:
     """An Index over the pictures of `data` with the embeddings of `run`, in indexes/DATA unless `out` is given."""
+    from sightline.search.index import build
+
     bundle = load(run)
     dataset = prepare(data, progress=progress)
-    return build_index(dataset, bundle, Path(out) if out else Path("indexes") / dataset.name, progress=progress)
+    return build(dataset, bundle, Path(out) if out else Path("indexes") / dataset.name, progress=progress)
 
 
 def _run(run: str | Path | Run) -> Run:

@@ -190,6 +190,7 @@ def _finish(
         golden_images=training.loader.pixels.read(golden_rows),
         metrics={"validation": validation},
         out=run.path / "bundle",
+        replace=True,
     )
     speeds = [row["images_per_s"] for row in state.history]
     results = {
@@ -262,7 +263,7 @@ class Normalise(torch.nn.Module):
 
 def _fitting_size(dataset: Dataset, rows: np.ndarray, default: int) -> int:
     """The network's own size, or the smallest usual one that the median picture does not exceed."""
-    short = float(np.median([min(dataset.size(row)) for row in _spread(rows)]))
+    short = float(np.median(np.minimum(dataset.table.width[rows], dataset.table.height[rows])))
     return min(default, next((size for size in SIZES if size >= short), default))
 
 
