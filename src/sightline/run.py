@@ -83,13 +83,16 @@ class Run:
         """The fingerprint of the Dataset it was trained on."""
         return self.document["data"]["fingerprint"]
 
-    def bundle(self) -> Bundle:
-        """The Bundle the training ended in; UserError when it has not ended, with the command that continues it."""
+    def bundle(self, *, threads: int | None = None) -> Bundle:
+        """The Bundle the training ended in, its graph on `threads` threads (the processor quota when None).
+
+        UserError when the training has not ended, with the command that continues it.
+        """
         if self.status != "done":
             raise UserError(f"{named(self.path)} has no bundle yet, it is {self.status}: {self._mend()}")
         from sightline.bundle import Bundle
 
-        return Bundle.open(self.path / "bundle")
+        return Bundle.open(self.path / "bundle", threads=threads)
 
     def _mend(self) -> str:
         """What to do about a Run that is not done."""

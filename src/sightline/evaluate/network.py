@@ -1,0 +1,188 @@
+"""A network in a comparison: the Runs that differ in nothing but their seed, and what they measure together.
+
+Each figure is measured for every seed. Over several seeds it comes with Student's 95 % interval of their mean, which
+says how far another training may land; of a single one a share comes with Wilson's interval, which says how far
+another set of test pictures may land.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sightline.bundle import softmax
+from sightline.core.progress import SILENT, Progress
+from sightline.data.pixels import Pixels
+from sightline.evaluate.answers import Answers, answer
+from sightline.evaluate.metrics import Metrics, bins, measure, t_interval, wilson
+
+if TYPE_CHECKING:
+    from sightline.bundle import Bundle
+    from sightline.data.dataset import Dataset
+    from sightline.run import Run
+
+SPEED_BATCH = 32
+SPEED_BATCHES = 7
+NOT_THE_NETWORK = ("seed", "data", "device", "cache_bytes")  # arguments that may differ among the seeds of one network
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """`figures` is its entry in the comparison document.
+
+    `probabilities` float64 [N, C] are the mean over its seeds for each test picture, with their manifest `rows` int64
+    [N] and `labels` int64 [N].
+    """
+
+    figures: dict[str, Any]
+    rows: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """What the comparison calls it."""
+        return str(self.figures["arch"])
+
+    @property
+    def said(self) -> np.ndarray:
+        """The class of the highest mean probability, int64 [N]."""
+        return self.probabilities.argmax(axis=1)
+
+
+def grouped(runs: Iterable[tuple[Run, Bundle]]) -> dict[str, list[tuple[Run, Bundle]]]:
+    """Runs with their Bundles by network: those that differ in nothing but seed, place and device are together.
+
+    A network is called by its architecture; where one was trained in several ways, also by what differs, such as
+    "resnet20 (lr=0.1)".
+    """
+    groups: dict[str, list[tuple[Run, Bundle]]] = {}
+    for run, bundle in runs:
+        groups.setdefault(repr(sorted(_way(run).items())), []).append((run, bundle))
+    ways = [_way(members[0][0]) for members in groups.values()]
+    return {_label(way, ways): members for way, members in zip(ways, groups.values(), strict=True)}
+
+
+def measure_network(
+    name: str, members: Sequence[tuple[Run, Bundle]], dataset: Dataset, progress: Progress = SILENT
+) -> Network:
+    """What the Runs of one network, with their Bundles, measure together on the splits of `dataset`."""
+    runs, first = [run for run, _ in members], members[0][1]
+    tests = [answer(bundle, dataset, "test", progress, keep=run.path) for run, bundle in members]
+    metrics = [measure(test.logits, test.labels, dataset.classes) for test in tests]
+    probabilities = [softmax(test.logits) for test in tests]
+    top1 = _shares([m.top1 for m in metrics], metrics[0].count)
+    train, validation = (_top1(members, dataset, split, progress) for split in ("train", "validation"))
+    figures = {
+        "arch": name,
+        "seeds": [run.seed for run in runs],
+        "runs": [str(run.path) for run in runs],
+        "parameters": first.card["parameters"],
+        "macs": first.card["macs"],
+        "size_bytes": (first.path / "model.onnx").stat().st_size,
+        "top1": top1,
+        "top5": _shares([m.top5 for m in metrics], metrics[0].count),
+        "log_loss": _figure([m.log_loss for m in metrics], metrics[0].log_loss_interval, "t"),
+        "ece": _figure([m.ece for m in metrics], None, None),
+        "train_top1": train,
+        "validation_top1": validation,
+        "gap": {
+            "train_minus_test": _difference(train, top1),
+            "train_minus_validation": _difference(train, validation),
+            "validation_minus_test": _difference(validation, top1),
+        },
+        **{key: _mean_result(runs, key) for key in ("train_seconds", "train_images_per_s", "peak_memory_bytes")},
+        "run_images_per_s": _speed(first, dataset, tests[0].rows),
+        "per_class": _mean_per_class(metrics),
+        "confusion": np.sum([m.confusion for m in metrics], axis=0).tolist(),
+        "calibration": _calibration(probabilities, tests),
+        "histories": [{"seed": run.seed, "rows": run.history()} for run in runs],
+    }
+    return Network(figures, tests[0].rows, tests[0].labels, np.mean(probabilities, axis=0))
+
+
+def _way(run: Run) -> dict[str, Any]:
+    """Everything that makes a training what it is, but its seed: the arguments, the recipe's among them."""
+    arguments = dict(run.document["arguments"])
+    arguments.update(arguments.pop("recipe", {}))
+    return {key: value for key, value in arguments.items() if key not in NOT_THE_NETWORK}
+
+
+def _label(way: dict[str, Any], ways: Sequence[dict[str, Any]]) -> str:
+    twins = [other for other in ways if other["arch"] == way["arch"]]
+    differing = [key for key in way if any(other.get(key) != way[key] for other in twins)]
+    details = ", ".join(f"{key}={way[key]}" for key in differing)
+    return f"{way['arch']} ({details})" if details else str(way["arch"])
+
+
+def _top1(members: Sequence[tuple[Run, Bundle]], dataset: Dataset, split: str, progress: Progress) -> dict[str, Any]:
+    """Top-1 on a split that may be empty."""
+    count = len(dataset.rows(split))
+    if not count:
+        return _figure([], None, None)
+    answers = (answer(bundle, dataset, split, progress, keep=run.path) for run, bundle in members)
+    return _shares([float((a.logits.argmax(axis=1) == a.labels).mean()) for a in answers], count)
+
+
+def _shares(values: list[float], count: int) -> dict[str, Any]:
+    """A share of `count` pictures over the seeds; an interval stays within [0, 1]."""
+    figure = _figure(values, wilson(round(values[0] * count), count), "wilson")
+    return {**figure, "low": max(0.0, figure["low"]), "high": min(1.0, figure["high"])}
+
+
+def _figure(values: list[float], single: tuple[float, float] | None, kind: str | None) -> dict[str, Any]:
+    """Mean and 95 % interval over the seeds; of one seed the interval is `single`, of that `kind`."""
+    interval, kind = (t_interval(values), "t") if len(values) > 1 else (single, kind)
+    low, high = interval or (None, None)
+    mean = float(np.mean(values)) if values else None
+    return {"mean": mean, "low": low, "high": high, "values": values, "interval": kind}
+
+
+def _difference(one: dict[str, Any], other: dict[str, Any]) -> float | None:
+    return None if one["mean"] is None or other["mean"] is None else one["mean"] - other["mean"]
+
+
+def _mean_result(runs: Sequence[Run], key: str) -> float | None:
+    """The mean over the seeds of a figure in run.json's results; None where no Run has it."""
+    known = [run.document["results"][key] for run in runs if run.document["results"].get(key) is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _speed(bundle: Bundle, dataset: Dataset, rows: np.ndarray) -> float:
+    """Images a second through the graph in batches of 32, decoding excluded: the median of several batches."""
+    pixels = Pixels(dataset, bundle.preprocess).read(np.resize(rows, SPEED_BATCH))
+    bundle.session.run(pixels, only=("logits",))  # the first run allocates
+    seconds = []
+    for _ in range(SPEED_BATCHES):
+        began = time.perf_counter()
+        bundle.session.run(pixels, only=("logits",))
+        seconds.append(time.perf_counter() - began)
+    return SPEED_BATCH / float(np.median(seconds))
+
+
+def _mean_per_class(metrics: Sequence[Metrics]) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each class, meaned over the seeds."""
+    return [
+        {
+            "class": scores[0].name,
+            "precision": float(np.mean([s.precision for s in scores])),
+            "recall": float(np.mean([s.recall for s in scores])),
+            "f1": float(np.mean([s.f1 for s in scores])),
+            "support": scores[0].support,
+        }
+        for scores in zip(*(m.per_class for m in metrics), strict=True)
+    ]
+
+
+def _calibration(probabilities: Sequence[np.ndarray], tests: Sequence[Answers]) -> list[dict[str, Any]]:
+    """Confidence and accuracy by bin, over the answers of all seeds."""
+    said = [p.argmax(axis=1) for p in probabilities]
+    right = np.concatenate([chosen == test.labels for chosen, test in zip(said, tests, strict=True)])
+    confidences = np.concatenate([p.max(axis=1) for p in probabilities])
+    return [
+        {"confidence": one.confidence, "accuracy": one.accuracy, "count": one.count} for one in bins(confidences, right)
+    ]
