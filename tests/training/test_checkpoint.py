@@ -38,7 +38,7 @@ def test_network_optimizer_and_state_come_back_equal(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-40], lambda data: b"", lambda data: b"\xff" * 64 + data])
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage) -> None:  # noqa: ANN001
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage) -> None:
     model, optimizer = stepped("sgd", seed=0)
     path = tmp_path / "c.safetensors"
     save_checkpoint(path, model, optimizer, State())

@@ -1,0 +1,216 @@
+"""Learning tests, on real handwritten digits: that it learns, repeats to the bit, and loses nothing when stopped."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from sightline.bundle import Bundle
+from sightline.core.errors import UserError
+from sightline.core.progress import SILENT
+from sightline.data.dataset import Dataset
+from sightline.run import Run
+from sightline.training import Recipe, resume, train
+from sightline.training.loop import Interrupted, Training, stop_signals
+from sightline.training.train import arguments_of
+
+TIMED = ("seconds", "images_per_s", "waiting_frac")
+
+
+def recipe(**options: Any) -> Recipe:
+    return Recipe.of(**{"epochs": 2, "precision": "32", "batch_size": 128, **options})
+
+
+def untimed(run: Run) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key not in TIMED} for row in run.history()]
+
+
+def assert_same_training(one: Run, other: Run) -> None:
+    """Equal to the last bit: every tensor of network and optimizer, the exported weights, every figure not of time."""
+    assert untimed(one) == untimed(other)
+    for name in ("checkpoints/last.safetensors", "bundle/model.safetensors"):
+        ours, theirs = load_file(one.path / name), load_file(other.path / name)
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert np.array_equal(ours[key], theirs[key]), key
+
+
+@pytest.fixture(scope="module")
+def plain(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two epochs without interruption."""
+    return train(digits, "resnet20", recipe(), tmp_path_factory.mktemp("runs") / "plain")
+
+
+def test_a_run_ends_in_a_bundle_and_tells_everything(digits: Dataset, plain: Run) -> None:
+    document = Run.open(plain.path).document
+    assert document["status"] == "done"
+    assert document["data"]["fingerprint"] == digits.fingerprint
+    assert document["arguments"]["recipe"]["mirror"] is False
+    results = document["results"]
+    assert (results["epochs"], results["steps"]) == (2, 2 * (len(digits.rows("train")) // 128))
+    assert results["parameters"] == 269_434
+    bundle = Bundle.open(plain.path / "bundle")
+    assert bundle.classes == digits.classes
+    assert bundle.preprocess.channels == 1
+    assert len(plain.history()) == 2
+    assert list((plain.path / "events").iterdir())
+
+
+def test_it_overfits_eight_pictures(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    eight = digits.rows("train")[:8]
+    monkeypatch.setattr(Dataset, "rows", lambda self, split: eight)
+    run = train(
+        digits, "resnet20", recipe(epochs=40, batch_size=8, crop=False, label_smoothing=0.0, lr=0.02), tmp_path / "run"
+    )
+    last = run.history()[-1]
+    assert last["train_top1"] == 1.0
+    assert last["train_loss"] < 0.05
+    assert last["validation_top1"] == 1.0
+
+
+def test_the_same_seed_repeats_to_the_bit_and_another_differs(digits: Dataset, plain: Run, tmp_path: Path) -> None:
+    assert_same_training(plain, train(digits, "resnet20", recipe(), tmp_path / "again"))
+    other = train(digits, "resnet20", recipe(seed=1), tmp_path / "other")
+    assert untimed(other) != untimed(plain)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_resumes_as_if_nothing_happened(
+    digits: Dataset, plain: Run, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+    plain_step = Training.step
+
+    def step(self: Training, *arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 12:  # in the middle of the second epoch
+            os.kill(os.getpid(), number)
+        return plain_step(self, *arguments)
+
+    monkeypatch.setattr(Training, "step", step)
+    with pytest.raises(Interrupted):
+        train(digits, "resnet20", recipe(), tmp_path / "run")
+    stopped = Run.open(tmp_path / "run")
+    assert stopped.document["status"] == "interrupted"
+    with pytest.raises(UserError, match="--resume"):
+        stopped.bundle()
+    assert_same_training(resume(stopped), plain)
+
+
+def test_signals_go_back_to_who_had_them() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_signals() as stop:
+        assert signal.getsignal(signal.SIGTERM) is not before
+        assert not stop.is_set()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_training_works_outside_the_main_thread(digits: Dataset, tmp_path: Path) -> None:
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            train(digits, "resnet20", recipe(epochs=1), tmp_path / "run")
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert errors == []
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_as_if_nothing_happened(digits: Dataset, plain: Run, tmp_path: Path) -> None:
+    """SIGKILL at random moments, from before the first checkpoint to after the last step."""
+    out = tmp_path / "run"
+    begin = ["train", str(digits.path), "--arch", "resnet20", "--epochs", "2", "--batch", "128", "--precision", "32"]
+    chance = random.Random(0)
+    kills = 0
+    while not out.exists() or Run.open(out).document["status"] != "done":
+        verb = ["train", "--resume", str(out)] if out.exists() else [*begin, "--out", str(out)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sightline.cli", *verb], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if kills < 3:
+            wait_for_training(process, out)
+            time.sleep(chance.uniform(0, 1.5))
+            process.kill()
+            kills += 1
+        process.wait()
+        assert kills < 3 or process.returncode == 0 or process.returncode == -signal.SIGKILL
+    assert kills == 3
+    assert_same_training(Run.open(out), plain)
+
+
+def wait_for_training(process: subprocess.Popen[bytes], out: Path) -> None:
+    """Until the process has the run's directory open for work, or is gone."""
+    began = time.time()
+    while process.poll() is None and not out.exists():
+        time.sleep(0.01)
+    while process.poll() is None and time.time() - began < 4:
+        time.sleep(0.01)
+
+
+def test_a_diverging_loss_stops_with_advice_and_keeps_what_was_good(digits: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="try --lr") as caught:
+        train(digits, "resnet20", recipe(epochs=5, lr=1e20), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert Run.open(tmp_path / "run").document["status"] == "diverged"
+
+
+def test_patience_ends_a_run_that_no_longer_improves(digits: Dataset, tmp_path: Path) -> None:
+    run = train(digits, "resnet20", recipe(epochs=30, lr=1e-12, patience=2), tmp_path / "run")
+    results = run.document["results"]
+    assert results["epochs"] == results["best_epoch"] + 2 < 30
+
+
+def test_a_budget_ends_a_run_with_its_schedule(digits: Dataset, tmp_path: Path) -> None:
+    run = train(digits, "resnet20", recipe(epochs=None, budget_s=6), tmp_path / "run")
+    history = run.history()
+    assert history[-1]["lr"] < 0.05 * 0.1
+    assert history[-1]["epoch"] > 1
+    assert run.document["status"] == "done"
+
+
+def test_auxiliary_heads_take_part_in_the_loss(digits: Dataset, tmp_path: Path) -> None:
+    first = [
+        train(digits, "googlenet_small", recipe(epochs=1, auxiliary_weight=weight), tmp_path / str(weight)).history()[0]
+        for weight in (0.0, 0.3)
+    ]
+    assert first[1]["train_loss"] > first[0]["train_loss"] * 1.3
+
+
+def test_resume_refuses_what_it_cannot_continue(digits: Dataset, plain: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="finished"):
+        resume(plain)
+    data = {**plain.document["data"], "fingerprint": "0" * 64}
+    other = Run.create(tmp_path / "run", {**plain.document, "status": "interrupted", "data": data})
+    with pytest.raises(UserError, match="changed since"):
+        resume(other, progress=SILENT)
+
+
+def test_size_stem_and_channels_follow_the_pictures(digits: Dataset) -> None:
+    small = arguments_of(digits, "googlenet", recipe())
+    assert (small["size"], small["stem"]) == (16, "small")
+    large = arguments_of(digits, "googlenet", recipe(), size=224)
+    assert (large["size"], large["stem"]) == (224, "imagenet")
+    assert arguments_of(digits, "resnet20", recipe(), size=224)["stem"] == "small"
+
+
+def test_an_unknown_network_is_refused_before_anything_is_written(digits: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='did you mean "googlenet"'):
+        train(digits, "googlnet", recipe(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
