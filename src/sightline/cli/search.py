@@ -28,7 +28,7 @@ def command(
 
     opened = Index.open(Path(index))
     document = answer(opened, list(expand(pictures)), k)
-    page = write_search_page(document, opened, html)
+    page = write_search_page(document, html)
     if json:
         print_json({**document, "page": str(page)})
         return

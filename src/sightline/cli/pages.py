@@ -1,0 +1,80 @@
+"""From nouns to pages: gathers the documents and thumbnails a page shows, and lets the report room write it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.core.artifact import write_json
+
+if TYPE_CHECKING:
+    from sightline.data.dataset import Dataset
+
+SIDE = 256  # pixels of a thumbnail's longer side
+SAMPLES = 6  # pictures shown of each class
+SAMPLED_CLASSES = 40
+
+
+def write_dataset_page(dataset: Dataset, out: Path) -> Path:
+    """The page of one Dataset: classes, splits, what was put aside, and pictures of each class."""
+    from sightline.report.pages import dataset_page
+
+    samples = samples_of(dataset)
+    pictures = thumbnails(name for names in samples.values() for name in names)
+    return dataset_page(dataset.summary(), samples, pictures, out)
+
+
+def write_comparison(document: dict[str, Any], dataset: Dataset, out: Path) -> Path:
+    """comparison.json and report.html (with charts/) in the directory `out`; returns the page."""
+    from sightline.report.pages import comparison_page
+
+    write_json(out / "comparison.json", document)
+    return comparison_page(document, thumbnails(shown_in(document)), out / "report.html")
+
+
+def write_search_page(document: dict[str, Any], out: Path) -> Path:
+    """The page of a search: each query with its neighbours."""
+    from sightline.report.pages import search_page
+
+    return search_page(document, thumbnails(shown_in(document)), out)
+
+
+def shown_in(document: dict[str, Any]) -> list[str]:
+    """The names of the pictures a document talks about."""
+    if document["kind"] == "comparison":
+        return [item["picture"] for item in [*document["mistakes"], *document["disagreements"]]]
+    if document["kind"] == "search":
+        queries = document["queries"]
+        return [q["picture"] for q in queries] + [n["picture"] for q in queries for n in q["neighbours"]]
+    return [document["picture"]]
+
+
+def samples_of(dataset: Dataset) -> dict[str, list[str]]:
+    """A few training pictures of each class, for the first classes."""
+    rows = dataset.rows("train")
+    labels = dataset.labels(rows)
+    return {
+        name: [dataset.name_of(row) for row in rows[labels == number][:SAMPLES]]
+        for number, name in enumerate(dataset.classes[:SAMPLED_CLASSES])
+    }
+
+
+def thumbnails(names: Iterable[str]) -> dict[str, bytes]:
+    """Small encoded pictures by name; what cannot be read is left out, and the page shows its name."""
+    from sightline.core.errors import UserError
+    from sightline.data.pictures import open_picture
+
+    found = {}
+    for name in dict.fromkeys(names):
+        try:
+            picture = open_picture(name)
+        except UserError:
+            continue
+        tiny = max(picture.size) <= 64
+        picture.thumbnail((SIDE, SIDE))
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG" if tiny else "JPEG", quality=88)
+        found[name] = buffer.getvalue()
+    return found
