@@ -24,7 +24,7 @@ _HOMES = {
     "prepare": "sightline.api",
     "train": "sightline.api",
 }
-__all__ = list(_HOMES)  # noqa: PLE0605
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.output import Bars, count, duration, percent, print_json, print_line, print_table, size
+from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import (
     Batch,
     Budget,
@@ -24,9 +24,10 @@ from sightline.cli.parameters import (
     Precision,
     Schedule,
     Seed,
-    Size,
+    Side,
 )
 from sightline.core.errors import UserError, named
+from sightline.report.wording import duration, interval, percent, rate, scaled, size
 
 
 def command(
@@ -37,7 +38,7 @@ def command(
     epochs: Epochs = None,
     budget: Budget = None,
     batch: Batch = None,
-    image_size: Annotated[Size, typer.Option("--size")] = None,
+    side: Side = None,
     optimizer: Optimizer = Optimizer.sgd,
     lr: Lr = None,
     schedule: Schedule = Schedule.one_cycle,
@@ -67,7 +68,7 @@ def command(
         epochs=epochs,
         budget=budget,
         batch_size=batch,
-        size=image_size,
+        size=side,
         optimizer=optimizer.value,
         lr=lr,
         schedule=schedule.value,
@@ -95,13 +96,13 @@ def show(document: dict[str, Any]) -> None:
         rows.append(
             [
                 network["arch"],
-                f"{percent(top1['mean'])} ({percent(top1['low'])} to {percent(top1['high'])})",
+                f"{percent(top1['mean'])} ({interval(top1)})",
                 f"{network['log_loss']['mean']:.3f}",
-                count(network["parameters"]),
-                count(network["macs"]),
+                scaled(network["parameters"]),
+                scaled(network["macs"]),
                 duration(network["train_seconds"]),
-                f"{network['train_images_per_s']:,.0f}",
-                f"{network['run_images_per_s']:,.0f}",
+                rate(network["train_images_per_s"]),
+                rate(network["run_images_per_s"]),
                 size(network["peak_memory_bytes"]),
             ]
         )

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.output import Bars, duration, note, print_json, print_line, size
+from sightline.cli.output import Bars, note, print_json, print_line
 from sightline.cli.parameters import Json, Seed
+from sightline.report.wording import duration, size
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.output import Bars, percent, print_json, print_line, print_table
+from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import DATA_HELP, Json, RunName, Split
+from sightline.report.wording import interval, percent
 
 
 def command(
@@ -28,12 +29,11 @@ def command(
 
 def show(document: dict[str, Any]) -> None:
     """The evaluation's tables."""
-    interval = document["interval"]
     print_table(
         f"{document['run']} on {document['n']:,} {document['split']} pictures",
         ["figure", "value"],
         [
-            ["top-1", f"{percent(document['top1'])}  ({percent(interval['low'])} to {percent(interval['high'])})"],
+            ["top-1", f"{percent(document['top1'])} ({interval(document['interval'])})"],
             ["top-5", percent(document["top5"])],
             ["log loss", f"{document['log_loss']:.4f}"],
             ["calibration error", percent(document["ece"])],

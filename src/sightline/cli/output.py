@@ -18,6 +18,7 @@ from rich.text import Text
 
 from sightline.core.errors import named
 from sightline.core.progress import Advance
+from sightline.report.wording import duration, rate, whole
 
 console = Console(stderr=True, highlight=False)
 
@@ -33,53 +34,24 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for number, column in enumerate(columns):
         table.add_column(escape(column), justify="left" if number < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(named(cell)) for cell in row))
+        table.add_row(*(escape(named(cell.replace("\xa0", " "))) for cell in row))
     Console(highlight=False).print(table)
 
 
 def print_line(text: str) -> None:
     """A line on standard output, as it is."""
-    Console(highlight=False, soft_wrap=True).print(Text(text))
+    Console(highlight=False, soft_wrap=True).print(Text(text.replace("\xa0", " ")))
 
 
 def note(text: str) -> None:
     """A line on standard error."""
-    console.print(Text(text), soft_wrap=True)
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """A share in [0, 1] as a percentage."""
-    return "-" if value is None else f"{value:.{digits}%}"
-
-
-def count(value: float) -> str:
-    """A number for people: 272 k, 41.0 M, 4.1 G."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.0f}"
-
-
-def duration(value: float) -> str:
-    """Seconds for people: 4.2 s, 3 min 12 s, 2 h 5 min."""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(value: float) -> str:
-    """Bytes for people: 1.3 GB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.0f} B"
+    console.print(Text(text.replace("\xa0", " ")), soft_wrap=True)
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s")
+        return Text("" if speed is None else f"{rate(speed)} {task.fields['unit']}/s")
 
 
 class Bars:
@@ -111,6 +83,6 @@ class Bars:
         rate = f"{done / seconds:,.0f} {unit}/s" if seconds > 0 else ""
         note(
             "  ".join(
-                part for part in (f"{named(title):<14}", f"{done:,} {unit}", duration(seconds), rate, figures) if part
+                part for part in (f"{named(title):<14}", f"{whole(done)} {unit}", duration(seconds), rate, figures) if part
             )
         )

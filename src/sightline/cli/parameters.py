@@ -78,7 +78,9 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", sh
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training pictures.", show_default="20")]
 Budget = Annotated[str | None, typer.Option(help="Instead of epochs: stop within this wall time (90s, 10m, 2h).")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Pictures a step.", show_default="fitted to the data")]
-Size = Annotated[int | None, typer.Option(help="Picture side in pixels.", show_default="the network's, or smaller")]
+Side = Annotated[
+    int | None, typer.Option("--size", help="Picture side in pixels.", show_default="the network's, or smaller")
+]
 Lr = Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.1 (sgd), 0.001 (adamw) a 128")]
 Momentum = Annotated[float, typer.Option(help="SGD's momentum (Nesterov), AdamW's first beta.")]
 WeightDecay = Annotated[float, typer.Option(help="Weight decay, off biases and norms.")]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sightline.cli.output import Bars, percent, print_json, print_line, print_table
+from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import Json, RunName
 from sightline.core.errors import UserError, named
+from sightline.report.wording import percent
 
 if TYPE_CHECKING:
     from sightline.bundle import Prediction

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.output import Bars, count, duration, note, percent, print_json, print_line, print_table, size
+from sightline.cli.output import Bars, note, print_json, print_line, print_table
 from sightline.cli.parameters import (
     DATA_HELP,
     Auxiliary,
@@ -26,7 +26,7 @@ from sightline.cli.parameters import (
     Precision,
     Schedule,
     Seed,
-    Size,
+    Side,
     Smoothing,
     Stem,
     Style,
@@ -34,6 +34,7 @@ from sightline.cli.parameters import (
     Workers,
 )
 from sightline.core.errors import UserError, named
+from sightline.report.wording import duration, interval, percent, rate, scaled, size
 
 if TYPE_CHECKING:
     from sightline.run import Run
@@ -47,7 +48,7 @@ def command(
     epochs: Epochs = None,
     budget: Budget = None,
     batch: Batch = None,
-    image_size: Annotated[Size, typer.Option("--size")] = None,
+    side: Side = None,
     optimizer: Optimizer = Optimizer.sgd,
     lr: Lr = None,
     momentum: Momentum = 0.9,
@@ -88,7 +89,7 @@ def command(
             epochs=epochs,
             budget=budget,
             batch_size=batch,
-            size=image_size,
+            size=side,
             optimizer=optimizer.value,
             lr=lr,
             momentum=momentum,
@@ -132,18 +133,18 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
     results = run.document["results"]
     rows = [
         ["validation top-1", percent(results["validation"]["top1"])],
-        ["parameters", count(results["parameters"])],
-        ["MACs a picture", count(results["macs"])],
+        ["parameters", scaled(results["parameters"])],
+        ["MACs a picture", scaled(results["macs"])],
         ["training", f"{results['epochs']} epochs in {duration(results['train_seconds'])}"],
         [
             "speed",
-            f"{results['train_images_per_s']:,.0f} images/s, {percent(results['waiting_frac'])} waiting for data",
+            f"{rate(results['train_images_per_s'])} images/s, {percent(results['waiting_frac'])} waiting for data",
         ],
         ["peak memory", size(results["peak_memory_bytes"])],
     ]
     if evaluation:
-        low, high = (percent(evaluation["interval"][side]) for side in ("low", "high"))
-        rows.insert(0, ["test top-1", f"{percent(evaluation['top1'])} ({low} to {high}, n = {evaluation['n']:,})"])
+        said = f"{percent(evaluation['top1'])} ({interval(evaluation['interval'])}, n = {evaluation['n']:,})"
+        rows.insert(0, ["test top-1", said])
     print_table(f"{run.arch} on {run.document['data']['name']}", ["figure", "value"], rows, left=2)
     print_line(f"run     {run.path}")
     print_line(f"bundle  {run.path / 'bundle'}")

@@ -29,7 +29,7 @@ class State:
     best_epoch: int = 0
     best_top1: float = -1.0
     best_loss: float = float("inf")
-    totals: dict[str, float] = field(default_factory=dict)
+    totals: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
 

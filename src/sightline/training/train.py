@@ -20,7 +20,7 @@ from sightline.data.loaders import Loader
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import export
-from sightline.models import architecture, create
+from sightline.models import Network, architecture, create
 from sightline.run import Run
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.journal import Journal
@@ -29,6 +29,11 @@ from sightline.training.recipe import Recipe
 
 CACHE_BYTES = 2 << 30
 GOLDEN = 8
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 SIZES = (16, 32, 64, 128, 224)
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -150,8 +155,8 @@ def _prepare(run: Run, dataset: Dataset, workers: int | None, progress: Progress
     torch.set_num_threads(cpu_quota())
     fabric = make_fabric(arguments["device"], recipe.precision)
     torch.manual_seed(recipe.seed)
-    model = _network(run, preprocess).to(memory_format=torch.channels_last)
-    model, optimizer = fabric.setup(model, recipe.make_optimizer(model))
+    network = _network(run, preprocess).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model, optimizer = fabric.setup(network, recipe.make_optimizer(network))
     batch = recipe.batch_size or 1
     training = Training(
         fabric=fabric,
@@ -208,7 +213,7 @@ def _finish(
     return run.update(status="done", results=results)
 
 
-def _network(run: Run, preprocess: Preprocess) -> torch.nn.Module:
+def _network(run: Run, preprocess: Preprocess) -> Network:
     """The network `run` is about, freshly initialised."""
     arguments = run.document["arguments"]
     return create(
@@ -234,9 +239,7 @@ def make_fabric(device: Device, precision: Literal["auto", "32", "bf16", "16"]) 
     if precision == "auto":
         precision = "bf16" if _fast_bfloat16(device) else "32"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    return Fabric(
-        accelerator=device, devices=1, precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[precision]
-    )
+    return Fabric(accelerator=device, devices=1, precision=PRECISIONS[precision])
 
 
 def _fast_bfloat16(device: str) -> bool:
