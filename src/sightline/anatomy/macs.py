@@ -55,6 +55,7 @@ def _macs(name: str, module: nn.Module, output: Tensor) -> int:
 
 def _on_meta(model: nn.Module) -> nn.Module:
     """A copy of `model` whose tensors have shapes and no content."""
-    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach().to("meta"), p.requires_grad) for p in model.parameters()}
-    memo |= {id(b): b.to("meta") for b in model.buffers()}
+    memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
+    for p in model.parameters():
+        memo[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False)
     return copy.deepcopy(model, memo)
