@@ -80,9 +80,5 @@ class Bars:
 
             yield advance
         seconds = time.perf_counter() - began
-        rate = f"{done / seconds:,.0f} {unit}/s" if seconds > 0 else ""
-        note(
-            "  ".join(
-                part for part in (f"{named(title):<14}", f"{whole(done)} {unit}", duration(seconds), rate, figures) if part
-            )
-        )
+        parts = (f"{named(title):<14}", f"{whole(done)} {unit}", duration(seconds), f"{rate(done / seconds)} {unit}/s")
+        note("  ".join((*parts, figures)).rstrip())
