@@ -7,7 +7,6 @@ refused as a whole; what was written so far lies in the caller's temporary direc
 from __future__ import annotations
 
 import lzma
-import shutil
 import stat
 import tarfile
 import zipfile
@@ -36,7 +35,7 @@ class Limits:
     size_bytes: int = 512 << 30
     depth: int = 64
     ratio: int = 100
-    free_bytes: int = 256 << 20
+    free_bytes: int = 64 << 20
 
 
 LIMITS = Limits()
@@ -57,8 +56,9 @@ def extract(archive: Path, target: Path, *, limits: Limits = LIMITS, progress: P
     """
     if not archive.is_file():
         raise UserError(f"{named(archive)} is not there")
-    zipped = zipfile.is_zipfile(archive)
     try:
+        with archive.open("rb") as file:
+            zipped = file.read(4) in (b"PK\3\4", b"PK\5\6")
         with progress.task(f"Opening {named(archive.name)}", None, "files") as advance:
             _write(_zip(archive) if zipped else _tar(archive), archive, target, limits, advance)
     except BROKEN as error:
@@ -103,7 +103,7 @@ def _check_size(written: int, packed: int, archive: Path, limits: Limits) -> Non
 def _checked(name: str, archive: Path, limits: Limits) -> PurePosixPath:
     """`name` as a relative path that stays inside; UserError for any other."""
     path = PurePosixPath(name.replace("\\", "/"))
-    outside = path.is_absolute() or ".." in path.parts or path.parts[:1] and path.parts[0].endswith(":")
+    outside = path.is_absolute() or ".." in path.parts or ":" in name[1:2]
     if outside or "\0" in name:
         raise UserError(f'{named(archive)} would write outside its folder ("{named(name)}"): do not trust it')
     if len(path.parts) > limits.depth or any(len(part.encode("utf-8", "surrogateescape")) > 255 for part in path.parts):
@@ -146,8 +146,3 @@ def _link(archive: Path, name: str) -> UserError:
 
 def _line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def remove(folder: Path) -> None:
-    """Remove what was unpacked, when it is no longer needed."""
-    shutil.rmtree(folder, ignore_errors=True)

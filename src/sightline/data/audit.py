@@ -64,8 +64,10 @@ def audit_files(
     found = Findings.empty(len(paths))
 
     def check(rows: Sequence[int]) -> int:
-        for row in rows:
-            _check_file(root / paths[row], row, found)
+        grey = np.zeros((len(rows), perceptual.SIDE, perceptual.SIDE), np.uint8)
+        for place, row in enumerate(rows):
+            _check_file(root / paths[row], row, found, grey[place])
+        found.phash[rows], found.thumb[rows] = perceptual.looks(grey)
         return len(rows)
 
     with progress.task("Checking", len(paths)) as advance:
@@ -82,9 +84,9 @@ def audit_array(images: np.ndarray, *, workers: int | None = None, progress: Pro
 
     def check(rows: Sequence[int]) -> int:
         for row in rows:
-            pixels = np.ascontiguousarray(images[row])
-            found.sha256[row] = np.frombuffer(hashlib.sha256(pixels).digest(), np.uint8)
-            found.phash[row], found.thumb[row] = perceptual.look(Image.fromarray(pixels))
+            found.sha256[row] = np.frombuffer(hashlib.sha256(images[row].tobytes()).digest(), np.uint8)
+        grey = [perceptual.small(Image.fromarray(images[row])) for row in rows]
+        found.phash[rows], found.thumb[rows] = perceptual.looks(np.stack(grey))
         return len(rows)
 
     with progress.task("Checking", len(images)) as advance:
@@ -108,17 +110,19 @@ def _chunks(count: int) -> Iterator[range]:
     return (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
 
 
-def _check_file(path: Path, row: int, found: Findings) -> None:
+def _check_file(path: Path, row: int, found: Findings, grey: np.ndarray) -> None:
+    """Write what the file at `path` is into `row` of `found`, and how it looks into `grey`, uint8 [32, 32]."""
     try:
         data = pictures.read_bytes(path)
         found.size_bytes[row] = len(data)
         found.sha256[row] = np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
         image = pictures.opened(data)
-        found.width[row], found.height[row] = image.size
         notes = noteworthy(image, path.suffix)
+        turned = image.getexif().get(ORIENTATION, 1) in range(5, 9)
+        found.width[row], found.height[row] = image.size[::-1] if turned else image.size
         _verify(data, image.format)
         image.draft("L", (perceptual.SIDE, perceptual.SIDE))
-        found.phash[row], found.thumb[row] = perceptual.look(pictures.upright(pictures.decoded(image)))
+        grey[:] = perceptual.small(pictures.upright(pictures.decoded(image)))
         found.notes[row] = ", ".join(notes)
     except PictureError as error:
         found.reason[row] = error.reason
@@ -131,10 +135,11 @@ def noteworthy(image: Image.Image, suffix: str) -> list[str]:
         animated = image.format != "MPO" and getattr(image, "n_frames", 1) > 1
     except Exception:  # damaged EXIF or a broken later frame
         raise PictureError("truncated or corrupt") from None
-    rawmode = str(image.tile[0][3]) if image.tile else ""
+    tile = getattr(image, "tile", None)  # how the file packs its pixels: "RGB;16B", say
+    packing = str(tile[0][3]) if tile else ""
     kind = "JPEG" if image.format == "MPO" else image.format
     found = {
-        "16-bit": image.mode in ("I", "F") or image.mode.startswith("I;") or "16" in rawmode,
+        "16-bit": pictures.is_deep(image) or (";16" in packing and "BGR;16" not in packing),
         "alpha": pictures.has_alpha(image),
         "animated": animated,
         "cmyk": image.mode == "CMYK",

@@ -13,20 +13,19 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sightline.core.errors import UserError, named
+from sightline.data import cifar_python
 from sightline.data.layout import ignored
 
 RECORD = 1 + 3 * 32 * 32
+GZIP_RATIO = 1100  # gzip packs 1,032 to 1 at best
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-_IDX = re.compile(r"(?P<part>train|t10k|test)(?P<rest>.*)idx(?P<rank>[13])[-_.]ubyte(\.gz)?", re.IGNORECASE)
-_BIN = re.compile(r"(data|test)_batch.*\.bin", re.IGNORECASE)
-_PY = re.compile(r"(data_batch_\d+|test_batch)")
 
 
 @dataclass(frozen=True)
@@ -40,91 +39,123 @@ class Arrays:
 
 
 def read_arrays(root: Path) -> Arrays | None:
-    """The arrays in the files under `root`, or None when it holds none of the known forms."""
-    forms: tuple[tuple[re.Pattern[str], Callable[[list[Path]], Arrays]], ...] = ((_IDX, _idx), (_BIN, _cifar_binary))
-    for pattern, read in forms:
-        for folder in _folders(root):
-            files = [f for f in sorted(folder.iterdir()) if pattern.fullmatch(f.name) and f.is_file()]
-            if files:
-                return read(files)
+    """The arrays in the first folder at or up to three levels below `root` that holds one of the known forms, or None.
+
+    Raises UserError when the files are there and damaged.
+    """
+    for folder, inside, files in os.walk(root):
+        deep = len(Path(folder).relative_to(root).parts) >= 3
+        inside[:] = [] if deep else sorted(name for name in inside if not ignored(name))
+        for pattern, read in _FORMS:
+            found = [Path(folder, name) for name in sorted(files) if pattern.fullmatch(name)]
+            if found:
+                return read(found)
     return None
 
 
-def _folders(root: Path) -> Iterator[Path]:
-    """`root` and what lies below it, four levels deep."""
-    for folder, inside, _ in os.walk(root):
-        inside[:] = (
-            sorted(i for i in inside if not ignored(i)) if Path(folder).relative_to(root).parts[3:] == () else []
-        )
-        yield Path(folder)
+def is_part(name: str) -> bool:
+    """Whether a file of this name is a part of such a dataset."""
+    return any(pattern.fullmatch(name) for pattern, _ in _FORMS)
 
 
 def _idx(files: list[Path]) -> Arrays:
     parts: dict[str, dict[str, Path]] = {"train": {}, "test": {}}
     for file in files:
-        match = _IDX.fullmatch(file.name)
+        match = _FORMS[0][0].fullmatch(file.name)
         assert match
         parts["train" if match["part"].lower() == "train" else "test"].setdefault(match["rank"], file)
     if not parts["train"]:
         raise UserError(f"{named(files[0].parent)} has IDX test files but no train-images-idx3-ubyte(.gz)")
-    images, labels, splits = [], [], []
-    for split, pair in parts.items():
-        if not pair:
-            continue
-        if set(pair) != {"1", "3"}:
-            there = next(iter(pair.values()))
-            raise UserError(f"{named(there)} stands alone: put the {split} images and labels (idx3, idx1) side by side")
-        images.append(read_idx(pair["3"], 3))
-        labels.append(read_idx(pair["1"], 1).astype(np.int64))
-        splits += [split] * len(images[-1])
-        if len(images[-1]) != len(labels[-1]):
-            raise UserError(f"{named(pair['3'])} holds {len(images[-1])} pictures, its labels {len(labels[-1])}")
-    values, numbers = np.unique(np.concatenate(labels), return_inverse=True)
-    return Arrays(np.concatenate(images), numbers, np.asarray(splits), tuple(str(v) for v in values))
+    pairs = {split: _idx_pair(pair, split) for split, pair in parts.items() if pair}
+    if len({images.shape[1:] for images, _ in pairs.values()}) > 1:
+        raise UserError(f"{named(files[0].parent)} has train and test pictures of different sizes: get the files again")
+    values, numbers = np.unique(np.concatenate([labels for _, labels in pairs.values()]), return_inverse=True)
+    return Arrays(
+        images=np.concatenate([images for images, _ in pairs.values()]),
+        labels=numbers.astype(np.int64),
+        splits=np.repeat(list(pairs), [len(labels) for _, labels in pairs.values()]),
+        classes=tuple(str(value) for value in values),
+    )
+
+
+def _idx_pair(pair: dict[str, Path], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures and labels of one split, from the paths of its files of 3 dimensions and of 1."""
+    if set(pair) != {"1", "3"}:
+        alone = next(iter(pair.values()))
+        raise UserError(f"{named(alone)} stands alone: put the {split} images and labels (idx3, idx1) side by side")
+    images, labels = read_idx(pair["3"], 3), read_idx(pair["1"], 1)
+    if len(images) != len(labels):
+        raise UserError(f"{named(pair['3'])} holds {len(images)} pictures, but its labels are {len(labels)}")
+    return images, labels
 
 
 def read_idx(path: Path, rank: int) -> np.ndarray:
     """The uint8 array of `rank` dimensions in an IDX file, plain or gzip; UserError when it is not exactly that."""
     try:
+        packed = path.stat().st_size
         with path.open("rb") as plain, gzip.open(plain) if plain.peek(2)[:2] == b"\x1f\x8b" else plain as file:
             head = file.read(4 + 4 * rank)
             if len(head) < 4 + 4 * rank or head[:4] != bytes((0, 0, 8, rank)):
                 raise UserError(f"{named(path)} is no IDX file of bytes in {rank} dimensions: wrong magic number")
             shape = struct.unpack(f">{rank}I", head[4:])
             count = math.prod(shape)
-            data = file.read(count + 1) if count < 1 << 36 else b""
-    except (OSError, EOFError, zlib.error, MemoryError, OverflowError):
+            possible = 0 < count <= GZIP_RATIO * packed  # or a header could make us set aside any amount of memory
+            data = file.read(count + 1) if possible else b""
+    except (OSError, EOFError, zlib.error):
         raise UserError(f"{named(path)} cannot be unpacked: get it again") from None
-    if len(data) != count:
-        found = f"{len(data)}" if len(data) < count else "more"
+    if len(data) != count or not count:
+        found = "more" if len(data) > count else "less" if count else "nothing"
         raise UserError(f"{named(path)} should hold {count} values after its header and holds {found}: get it again")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _cifar_binary(files: list[Path]) -> Arrays:
-    images, labels, splits = [], [], []
-    for file in sorted(files, key=lambda f: (f.name.lower().startswith("test"), f.name)):
+    def read(file: Path) -> tuple[np.ndarray, np.ndarray]:
         data = np.fromfile(file, np.uint8)
         if not len(data) or len(data) % RECORD:
             raise UserError(f"{named(file)} is no CIFAR-10 batch: {len(data)} bytes are no multiple of {RECORD}")
         records = data.reshape(-1, RECORD)
         if records[:, 0].max() > 9:
             raise UserError(f"{named(file)} is no CIFAR-10 batch: it holds a label above 9")
-        labels.append(records[:, 0].astype(np.int64))
-        images.append(planes(records[:, 1:]))
-        splits += ["test" if file.name.lower().startswith("test") else "train"] * len(records)
-    return Arrays(np.concatenate(images), np.concatenate(labels), np.asarray(splits), _names(files[0].parent))
+        return records[:, 1:], records[:, 0].astype(np.int64)
+
+    return _cifar(files, read, _meta_text(files[0].with_name("batches.meta.txt")))
 
 
-def planes(values: np.ndarray) -> np.ndarray:
-    """Rows of 3,072 values in planes as pictures [N, 32, 32, 3]."""
-    return np.ascontiguousarray(values.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+def _cifar_python(files: list[Path]) -> Arrays:
+    meta = files[0].with_name("batches.meta")
+    return _cifar(files, cifar_python.read_batch, cifar_python.read_names(meta) if meta.is_file() else None)
 
 
-def _names(folder: Path) -> tuple[str, ...]:
-    """The ten names in batches.meta.txt, or the known ones without it."""
+def _cifar(
+    files: list[Path], read: Callable[[Path], tuple[np.ndarray, np.ndarray]], names: tuple[str, ...] | None
+) -> Arrays:
+    """Batches in the order of their names, the test batch last; planes become pictures [N, 32, 32, 3]."""
+    files = sorted(files, key=lambda file: (file.name.lower().startswith("test"), file.name))
+    if files[0].name.lower().startswith("test"):
+        raise UserError(f"{named(files[0].parent)} has CIFAR-10 test batches but no data_batch")
+    batches = [read(file) for file in files]
+    values = np.concatenate([values for values, _ in batches])
+    splits = ["test" if file.name.lower().startswith("test") else "train" for file in files]
+    return Arrays(
+        images=np.ascontiguousarray(values.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)),
+        labels=np.concatenate([labels for _, labels in batches]),
+        splits=np.repeat(splits, [len(labels) for _, labels in batches]),
+        classes=names or CIFAR_CLASSES,
+    )
+
+
+def _meta_text(path: Path) -> tuple[str, ...] | None:
+    """The ten class names in batches.meta.txt, or None when it does not hold them."""
     try:
-        names = tuple((folder / "batches.meta.txt").read_text("utf-8").split())
+        names = tuple(path.read_text("utf-8").split())
     except (OSError, UnicodeDecodeError):
-        return CIFAR_CLASSES
-    return names if len(names) == len(set(names)) == 10 else CIFAR_CLASSES
+        return None
+    return names if len(names) == len(set(names)) == 10 else None
+
+
+_FORMS: tuple[tuple[re.Pattern[str], Callable[[list[Path]], Arrays]], ...] = (
+    (re.compile(r"(.*[-_])?(?P<part>train|t10k|test).*idx(?P<rank>[13])[-_.]ubyte(\.gz)?", re.IGNORECASE), _idx),
+    (re.compile(r"(data|test)_batch.*\.bin", re.IGNORECASE), _cifar_binary),
+    (re.compile(r"data_batch_\d+|test_batch"), _cifar_python),
+)

@@ -92,6 +92,6 @@ def fetch(name: str, progress: Progress = SILENT) -> Path:
 def _md5(path: Path, unpacked: bool) -> str:
     try:
         with gzip.open(path) if unpacked else path.open("rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()  # type: ignore[arg-type]
+            return hashlib.file_digest(file, "md5").hexdigest()
     except (OSError, EOFError):
         return ""

@@ -25,6 +25,7 @@ SPLIT_FOLDERS = {
     "validation": "validation",
     "test": "test",
 }
+DEPTH = 200
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,6 @@ class Layout:
 class _Folder:
     """A folder of the tree: its own files, its visible subfolders, and files in folders that hold no classes."""
 
-    path: str
     files: list[str] = field(default_factory=list)
     folders: dict[str, _Folder] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
@@ -63,29 +63,47 @@ class _Folder:
             yield from folder.everything()
 
 
-def find_layout(root: Path) -> Layout:
-    """The layout of the tree under `root`; UserError when no classes can be told apart in it."""
+def find_layout(root: Path, name: str | Path) -> Layout:
+    """The layout of the tree under `root`, called `name` in the UserError when no classes can be told apart in it."""
     tree = _read(root)
-    everything = sorted(tree.everything(), key=os.fsencode)
-    if not everything:
-        raise UserError(f"{named(root)} is empty: give a folder that holds one folder of pictures a class")
+    paths = sorted(tree.everything(), key=os.fsencode)
+    if not paths:
+        raise UserError(f"{named(name)} is empty: give a folder that holds one folder of pictures a class")
     if not tree.pictures:
-        raise UserError(f"{named(root)} holds no picture among its {len(everything)} files")
+        raise UserError(f"{named(name)} holds no picture among its {len(paths)} files")
     places = _places(tree)
-    classes = tuple(sorted({safe(name) for name, _, _ in places}))
+    classes = tuple(sorted({safe(label) for label, _, _ in places}))
     if len(classes) < 2:
-        found = f'only one class, "{named(classes[0])}"' if classes else "pictures in no class folder"
-        raise UserError(f"{named(root)} has {found}: at least two class folders are needed to tell classes apart")
-    number = {name: index for index, name in enumerate(classes)}
-    owner: dict[str, tuple[int, str]] = {}
-    for name, split, folder in places:
-        inside = (folder.files, *(f.everything() for f in folder.folders.values()))
-        owner.update((path, (number[safe(name)], split)) for part in inside for path in part)
-    found_places = [owner.get(path, (-1, "")) for path in everything]
-    strays = {
-        i: _stray(path) for i, (path, (label, _)) in enumerate(zip(everything, found_places, strict=True)) if label < 0
-    }
-    return Layout(everything, classes, [p[0] for p in found_places], [p[1] for p in found_places], strays)
+        found = f'only one class, "{named(classes[0])}"' if classes else "its pictures in no class folder"
+        raise UserError(f"{named(name)} has {found}: give one folder of pictures a class, two or more")
+    number = {label: index for index, label in enumerate(classes)}
+    owner = {path: (number[safe(label)], split) for label, split, f in places for path in _owned(f)}
+    found_at = [owner.get(path, (-1, "")) for path in paths]
+    strays = {row: _stray(path) for row, path in enumerate(paths) if path not in owner}
+    return Layout(paths, classes, [label for label, _ in found_at], [split for _, split in found_at], strays)
+
+
+def walk(root: Path) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Every folder at and under `root`, above before below, as its relative path and its entries sorted by name.
+
+    Links to folders are followed; a folder reached twice is read once. UserError when one cannot be read.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        here = waiting.pop()
+        try:
+            stat = os.stat(os.path.join(root, here))
+            entries = sorted(os.scandir(os.path.join(root, here)), key=lambda entry: os.fsencode(entry.name))
+        except OSError as error:
+            raise UserError(f"cannot read {named(os.path.join(root, here))}: {error.strerror}") from None
+        if (stat.st_dev, stat.st_ino) in seen:
+            continue
+        if here.count(os.sep) > DEPTH:
+            raise UserError(f"folders in {named(root)} are nested more than {DEPTH} deep: flatten them")
+        seen.add((stat.st_dev, stat.st_ino))
+        yield here, entries
+        waiting += [os.path.join(here, entry.name) for entry in reversed(entries) if entry.is_dir()]
 
 
 def safe(name: str) -> str:
@@ -98,42 +116,44 @@ def ignored(name: str) -> bool:
     return name.startswith(".") or name in ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
 
 
-def looks_like_picture_file(path: Path) -> bool:
+def _read(root: Path) -> _Folder:
+    """The tree under `root`."""
+    tree = {"": _Folder()}
+    for here, entries in walk(root):
+        folder = tree.get(here)
+        hidden = folder is None  # below a folder that holds no classes
+        above = tree[_nearest(here, tree)] if folder is None else folder
+        for entry in entries:
+            path = os.path.join(here, entry.name)
+            if entry.is_dir():
+                if not hidden and not ignored(entry.name):
+                    tree[path] = above.folders[entry.name] = _Folder()
+                continue
+            (above.ignored if hidden else above.files).append(path)
+            above.pictures += not hidden and _may_be_picture(entry)
+    for here in sorted(tree, key=lambda path: -path.count(os.sep)):
+        if here:
+            tree[os.path.dirname(here)].pictures += tree[here].pictures
+    return tree[""]
+
+
+def _nearest(path: str, tree: dict[str, _Folder]) -> str:
+    while path not in tree:
+        path = os.path.dirname(path)
+    return path
+
+
+def _may_be_picture(entry: os.DirEntry[str]) -> bool:
     """By its suffix, or else by its first bytes."""
-    if path.name.startswith("._"):
+    if entry.name.startswith("._") or not entry.is_file():
         return False
-    if path.suffix.lower() in SUFFIXES:
+    if os.path.splitext(entry.name)[1].lower() in SUFFIXES:
         return True
     try:
-        with path.open("rb") as file:
+        with open(entry.path, "rb") as file:
             return looks_like_picture(file.read(32))
     except OSError:
         return False
-
-
-def _read(root: Path) -> _Folder:
-    """The tree under `root`; folders reached twice through links are read once."""
-    seen: set[tuple[int, int]] = set()
-
-    def visit(path: str, hidden: bool) -> _Folder:
-        folder = _Folder(path)
-        stat = os.stat(root / path)
-        if (stat.st_dev, stat.st_ino) in seen:
-            return folder
-        seen.add((stat.st_dev, stat.st_ino))
-        for entry in sorted(os.scandir(root / path), key=lambda e: os.fsencode(e.name)):
-            name = os.path.join(path, entry.name)
-            if not entry.is_dir():
-                folder.files.append(name)
-                folder.pictures += not hidden and entry.is_file() and looks_like_picture_file(Path(entry.path))
-            elif hidden or ignored(entry.name):
-                folder.ignored.extend(visit(name, True).everything())
-            else:
-                folder.folders[entry.name] = visit(name, False)
-        folder.pictures += sum(f.pictures for f in folder.folders.values())
-        return folder
-
-    return visit("", False)
 
 
 def _places(folder: _Folder) -> list[tuple[str, str, _Folder]]:
@@ -160,7 +180,14 @@ def _splits(folder: _Folder) -> list[tuple[str, _Folder]]:
     return found if trains and len(names) > 1 else []
 
 
+def _owned(folder: _Folder) -> Iterator[str]:
+    """The files of a class folder: all but those in hidden folders."""
+    yield from folder.files
+    for inside in folder.folders.values():
+        yield from _owned(inside)
+
+
 def _stray(path: str) -> str:
     """Why a file outside the class folders is left out."""
     hidden = next((part for part in Path(path).parts[:-1] if ignored(part)), None)
-    return f"in the system folder {hidden}" if hidden else "in no class folder"
+    return f"in the system folder {safe(hidden)}" if hidden else "in no class folder"

@@ -18,6 +18,7 @@ import numpy as np
 
 from sightline.core.errors import UserError, named
 
+WORDS = {"split": "<U10", "verdict": "<U11"}
 FINE, NOTED, QUARANTINED = "fine", "noted", "quarantined"
 
 
@@ -79,10 +80,10 @@ class Manifest:
         try:
             table = pq.read_table(path)
             names = [os.fsdecode(name) for name in table["path"].to_pylist()]
-            text = {n: table[n].to_pylist() for n in ("reason", "notes")}
-            words = {n: np.asarray(table[n].to_pylist(), dtype=np.str_) for n in ("split", "verdict")}
+            text: dict[str, Any] = {n: table[n].to_pylist() for n in ("reason", "notes")}
+            text |= {n: np.asarray(table[n].to_pylist(), dtype=kind) for n, kind in WORDS.items()}
             numbers = {n: table[n].to_numpy() for n in ("label", "width", "height", "size_bytes", "phash", "group")}
             hashes = np.frombuffer(bytes.fromhex("".join(table["sha256"].to_pylist())), np.uint8).reshape(-1, 32)
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError):
             raise UserError(f"damaged Dataset: {named(path)} cannot be read; make it again") from None
-        return cls(path=names, sha256=hashes, **text, **words, **numbers)
+        return cls(path=names, sha256=hashes, **text, **numbers)

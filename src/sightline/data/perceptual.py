@@ -18,11 +18,15 @@ _DCT = 2 * np.cos(np.pi * np.outer(np.arange(KEPT), 2 * _N + 1) / (2 * SIDE))
 _BITS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
 
 
-def look(image: Image.Image) -> tuple[int, np.ndarray]:
-    """The perceptual hash and the thumbnail (uint8 [256]) of a picture in mode "L" or "RGB"."""
-    grey = image.convert("L")
-    small = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0))
-    low = _DCT @ small @ _DCT.T
-    bits = (low > np.median(low)).ravel()
-    thumb = small.reshape(THUMB, 2, THUMB, 2).mean((1, 3))
-    return int(_BITS[bits].sum()), (thumb + 0.5).astype(np.uint8).ravel()
+def small(image: Image.Image) -> np.ndarray:
+    """A picture in mode "L" or "RGB" as grey uint8 [32, 32]."""
+    return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+
+def looks(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The perceptual hashes (uint64 [B]) and thumbnails (uint8 [B, 256]) of small pictures uint8 [B, 32, 32]."""
+    low = (_DCT @ grey.astype(np.float64) @ _DCT.T).reshape(len(grey), -1)
+    middle = np.sort(low, axis=1)[:, KEPT * KEPT // 2 - 1 : KEPT * KEPT // 2 + 1].mean(1, keepdims=True)  # the median
+    phash = np.where(low > middle, _BITS, np.uint64(0)).sum(1, dtype=np.uint64)
+    sums = grey.reshape(len(grey), THUMB, 2, THUMB, 2).sum((2, 4), dtype=np.uint16)
+    return phash, ((sums + 2) // 4).astype(np.uint8).reshape(len(grey), -1)

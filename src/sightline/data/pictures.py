@@ -29,6 +29,8 @@ _MAGIC = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8|BM.{4}\0\0\0\0|II\*\0|MM\0\*|RIFF.{4}WEBP|P[1-6]\s|.{4}ftypavi|.{4}jP  ",
     re.DOTALL,
 )
+_HEIC = re.compile(rb".{4}ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", re.DOTALL)
+HEIC = "HEIC, which is not read: export it as JPEG"
 _ROW = re.compile(r"(.+\.npy)#(\d+)", re.DOTALL)
 
 # Pillow warns from 89 megapixels on; here MAX_PIXELS decides, and says so in the verdict.
@@ -37,7 +39,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 class PictureError(UserError):
     """A picture that does not open. `reason` is one of "empty file", "not an image", "truncated or corrupt",
-    "too many pixels", "no such file".
+    "too many pixels", "no such file", "cannot be read" and HEIC's.
     """
 
     def __init__(self, reason: str, name: str | Path | None = None) -> None:
@@ -68,7 +70,7 @@ def read_bytes(path: str | Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        raise PictureError("no such file") from None
+        raise PictureError("cannot be read") from None
 
 
 def opened(data: bytes) -> Image.Image:
@@ -80,7 +82,8 @@ def opened(data: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         raise PictureError("too many pixels") from None
     except UnidentifiedImageError:
-        raise PictureError("truncated or corrupt" if looks_like_picture(data) else "not an image") from None
+        known = "truncated or corrupt" if looks_like_picture(data) else "not an image"
+        raise PictureError(HEIC if _HEIC.match(data[:32]) else known) from None
     except Exception:  # Pillow's readers raise anything from struct.error to ZeroDivisionError on a broken header
         raise PictureError("truncated or corrupt") from None
     if image.width * image.height > MAX_PIXELS:
@@ -109,19 +112,22 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def plain(image: Image.Image) -> Image.Image:
-    """A decoded picture in mode "L" or "RGB", transparent parts over white, 16 bits cut to their upper 8."""
+    """A decoded picture in mode "L" or "RGB": transparent parts over white, the upper 8 bits of 16."""
+    if is_deep(image):
+        return Image.fromarray(_eight_bits(np.asarray(image)))
     if has_alpha(image):
         layers = image.convert("RGBA")
         white = Image.new("RGBA", layers.size, "white")
-        grey = image.mode in ("L", "LA", "La", "1")
+        grey = image.mode in ("1", "L", "LA", "La")
         return Image.alpha_composite(white, layers).convert("L" if grey else "RGB")
     if image.mode in ("L", "RGB"):
         return image
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return Image.fromarray(_eight_bits(np.asarray(image)))
-    return image.convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether the picture is grey with more than 8 bits."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;")
 
 
 def has_alpha(image: Image.Image) -> bool:

@@ -52,14 +52,15 @@ class Pixels:
         """The pixels of `rows` as uint8 [B, size, size, channels], a new array."""
         rows = np.asarray(rows, np.int64)
         slots = self._slot[rows]
+        rest = np.flatnonzero(slots < 0)
+        if not len(rest):
+            return np.take(self._cache, slots, axis=0)
         pixels = np.empty((len(rows), *self.shape), np.uint8)
         cached = slots >= 0
         pixels[cached] = self._cache[slots[cached]]
-        rest = np.flatnonzero(~cached)
-        if len(rest):
-            self._pool = self._pool or ThreadPoolExecutor(self.workers)
-            for place, picture in zip(rest, self._pool.map(self._decode, rows[rest]), strict=True):
-                pixels[place] = picture
+        self._pool = self._pool or ThreadPoolExecutor(self.workers)
+        for place, picture in zip(rest, self._pool.map(self._decode, rows[rest].tolist()), strict=True):
+            pixels[place] = picture
         return pixels
 
     def _decode(self, row: int) -> np.ndarray:
@@ -75,7 +76,7 @@ class Pixels:
         path = self.dataset.path / "cache" / name
         if not path.is_file():
             self._write(path, kept, progress)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
         assert array.shape == (len(kept), *self.shape)
         return array
 
@@ -90,7 +91,7 @@ class Pixels:
                 np.lib.format.write_array_header_1_0(file, header)
                 with progress.task("Decoding", len(kept)) as advance:
                     for pixels in in_threads(self._decode_all, _chunks(kept), self.workers):
-                        file.write(pixels)
+                        file.write(pixels.tobytes())
                         advance(len(pixels))
             os.replace(temporary, path)
         except OSError as error:

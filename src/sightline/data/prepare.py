@@ -11,189 +11,124 @@ it is then judged by looks better than it is. With no split, or train alone, all
 from __future__ import annotations
 
 import errno
-import os
-import re
-import urllib.parse
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sightline.core import artifact
-from sightline.core.download import download
-from sightline.core.errors import UserError, closest, named
-from sightline.core.hashing import sha256_bytes, sha256_file
+from sightline.core.errors import UserError, named
+from sightline.core.hashing import sha256_bytes
 from sightline.core.progress import SILENT, Progress
 from sightline.data import archives, binary, builtins
-from sightline.data.assemble import Labelled, assemble
-from sightline.data.audit import audit_array, audit_files
+from sightline.data.assemble import Labelled, Plan, assemble
+from sightline.data.audit import Findings, audit_array, audit_files
 from sightline.data.dataset import DOCUMENT, FORMAT, MANIFEST, Dataset
 from sightline.data.layout import find_layout, safe
+from sightline.data.sources import Source, locate
 
 IMAGES, ARRAY = "images", "images.npy"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the pictures come from: a name, a local file or folder (None: digits), and what tells it from others."""
-
-    name: str
-    path: Path | None
-    identity: dict[str, Any]
-    classes: tuple[str, ...] = ()  # known names for numbered classes
-
-
 def prepare(
     source: str | Path,
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     seed: int = 0,
-    validation_frac: float = 0.15,
+    validation_frac: float | None = None,
     test_frac: float = 0.15,
     sha256: str | None = None,
     allow_private: bool = False,
     workers: int | None = None,
     progress: Progress = SILENT,
 ) -> Dataset:
-    """The Dataset of `source`, made in the directory `out` (default `datasets/<name>` here), or reused when it is there.
+    """The Dataset of `source`, in the directory `out` (default `datasets/<name>` here); reused while nothing changed.
 
-    `sha256` is what the archive must hash to; `allow_private` lets addresses point into the local network. Raises
-    UserError for anything about the source that the user can mend; then nothing is left behind.
+    `validation_frac` and `test_frac` are the shares of parts we cut; None is 0.15, or 0.1 of the train part of arrays
+    of more than 5,000. `sha256` is what an archive must hash to; `allow_private` lets an address point into the local
+    network. Raises UserError for anything about the source that the user can mend; then nothing is left behind.
     """
     if (Path(source) / DOCUMENT).is_file():
         return Dataset.open(source)
-    if not (validation_frac >= 0 and test_frac >= 0 and validation_frac + test_frac < 1):
-        raise UserError(
-            f"shares of {validation_frac} and {test_frac} leave nothing to train on: keep their sum below 1"
-        )
+    if min(validation_frac or 0, test_frac) < 0 or (validation_frac or 0) + test_frac >= 1:
+        raise UserError("the shares of validation and test must be 0 or more, and leave something to train on")
     found = locate(source, sha256, allow_private, progress)
     made = {**found.identity, "seed": seed, "validation_frac": validation_frac, "test_frac": test_frac}
-    out = Path(out).absolute() if out else _default_out(found, made)
-    if _is_made(out, made):
-        return Dataset.open(out)
-    _check_out(out, found, made)
+    place = Path(out).absolute() if out else _default_out(found)
+    reused = _reusable(place, made)
+    if reused:
+        return reused
+    _check_out(place, found)
     try:
-        with artifact.directory(out, replace=True) as temporary:
+        with artifact.directory(place, replace=True) as temporary:
             _fill(temporary, found, made, workers, progress)
     except OSError as error:
-        if error.errno != errno.ENOSPC and "No space left" not in str(error):
-            raise
-        raise UserError(f"the disk of {named(out)} is full: free some space or choose another place") from None
-    return Dataset.open(out)
+        raise _mendable(error, place) from None
+    return Dataset.open(place)
 
 
-def locate(source: str | Path, sha256: str | None, allow_private: bool, progress: Progress) -> Source:
-    """What `source` names: a path, else an address (downloaded into the cache), else a built-in name."""
-    text = str(source)
-    if re.match(r"https?://", text, re.IGNORECASE):
-        return _remote(text, sha256, allow_private, progress)
-    if text.lower().startswith("file://"):
-        text = urllib.parse.unquote(urllib.parse.urlparse(text).path)
-    path = Path(os.path.abspath(text))
-    if path.exists():
-        return _local(path, sha256)
-    if text == "digits":
-        return Source("digits", None, {"path": "digits"})
-    builtin = builtins.BUILTINS.get(text)
-    if builtin:
-        folder = builtins.fetch(text, progress)
-        inside = folder / next(iter(builtin.files)) if len(builtin.files) == 1 else folder
-        return Source(text, inside, {"path": text}, builtin.classes)
-    raise UserError(f"no such file, folder or built-in dataset: {named(text)}{closest(text, builtins.BUILTINS)}")
+def _mendable(error: OSError, place: Path) -> Exception:
+    """A full disk or a forbidden place is for the user to mend; anything else stays what it is."""
+    if error.errno == errno.ENOSPC or "No space left" in str(error):
+        return UserError(f"the disk of {named(place)} is full: free some space or choose another place")
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return UserError(f"{named(place)} may not be written: choose another place")
+    return error
 
 
-def _local(path: Path, sha256: str | None) -> Source:
-    identity: dict[str, Any] = {"path": safe(str(path))}
-    if path.is_dir():
-        if sha256:
-            raise UserError(f"{named(path)} is a folder: --sha256 is for archives and addresses")
-        return Source(path.name or "pictures", path, {**identity, "state": _tree_state(path)})
-    if sha256 and sha256_file(path) != sha256.lower():
-        raise UserError(f"{named(path)} does not have the SHA-256 {named(sha256)}: it is damaged or another file")
-    stat = path.stat()
-    return Source(_stem(path.name), path, {**identity, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns})
+def _document(place: Path) -> dict[str, Any]:
+    """The Dataset's document at `place`, or nothing when there is none, it is damaged, or of another version."""
+    try:
+        document = artifact.read_json(place / DOCUMENT, "Dataset")
+    except UserError:
+        return {}
+    return document if document.get("format") == FORMAT and isinstance(document.get("source"), dict) else {}
 
 
-def _remote(url: str, sha256: str | None, allow_private: bool, progress: Progress) -> Source:
-    name = urllib.parse.unquote(Path(urllib.parse.urlparse(url).path).name) or "download"
-    path = builtins.cache_folder() / "downloads" / sha256_bytes(url.encode())[:16] / name.replace("/", "_")
-    if not path.is_file() or (sha256 and sha256_file(path) != sha256.lower()):
-        download(url, path, sha256=sha256, allow_private=allow_private, progress=progress)
-    return Source(_stem(name), path, {"path": url, "size_bytes": path.stat().st_size})
-
-
-def _stem(name: str) -> str:
-    suffix = next((s for s in sorted(archives.SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), "")
-    return name[: len(name) - len(suffix)] or "pictures"
-
-
-def _tree_state(folder: Path) -> str:
-    """A hash over every file's name, size and age below `folder`."""
-    lines = []
-    for here, _, files in os.walk(folder, followlinks=False):
-        for name in files:
-            path = os.path.join(here, name)
-            stat = os.lstat(path)
-            lines.append(b"%s\0%d\0%d" % (os.fsencode(path), stat.st_size, stat.st_mtime_ns))
-    return sha256_bytes(b"\0\0".join(sorted(lines)))
-
-
-def _default_out(source: Source, made: dict[str, Any]) -> Path:
+def _default_out(source: Source) -> Path:
     """`datasets/<name>`, with a short hash of the source's place where another source of that name has taken it."""
-    out = Path.cwd() / "datasets" / source.name
-    if not (out / DOCUMENT).is_file():
-        return out
-    taken = artifact.read_json(out / DOCUMENT, "Dataset").get("source", {}).get("path") != made["path"]
-    return out.with_name(f"{out.name}-{sha256_bytes(made['path'].encode())[:8]}") if taken else out
+    place = Path.cwd() / "datasets" / source.name
+    path = source.identity["path"]
+    taken = _document(place).get("source", {}).get("path", path) != path
+    return place.with_name(f"{place.name}-{sha256_bytes(path.encode())[:8]}") if taken else place
 
 
-def _is_made(out: Path, made: dict[str, Any]) -> bool:
-    return (out / DOCUMENT).is_file() and artifact.read_json(out / DOCUMENT, "Dataset").get("source") == made
+def _reusable(place: Path, made: dict[str, Any]) -> Dataset | None:
+    if _document(place).get("source") != made:
+        return None
+    try:
+        return Dataset.open(place)
+    except UserError:  # damaged: make it again
+        return None
 
 
-def _check_out(out: Path, source: Source, made: dict[str, Any]) -> None:
-    """`out` must not lie in the user's pictures, nor be anything but a Dataset of the same source."""
-    if source.path and source.path.is_dir() and out.is_relative_to(source.path):
-        raise UserError(f"{named(out)} lies inside the pictures: choose a place outside of {named(source.path)}")
-    if not out.exists():
+def _check_out(place: Path, source: Source) -> None:
+    """`place` must not lie in the user's pictures, nor be anything but a Dataset of the same source."""
+    if source.path and source.path.is_dir() and place.resolve().is_relative_to(source.path.resolve()):
+        raise UserError(f"{named(place)} lies inside the pictures: choose a place outside of {named(source.path)}")
+    if not place.exists():
         return
-    if not (out / DOCUMENT).is_file():
-        raise UserError(f"{named(out)} exists and is no Dataset: choose another place, or remove it first")
-    if artifact.read_json(out / DOCUMENT, "Dataset").get("source", {}).get("path") != made["path"]:
-        raise UserError(f"{named(out)} holds a Dataset of another source: choose another place, or remove it first")
+    if not (place / DOCUMENT).is_file():
+        raise UserError(f"{named(place)} exists and is no Dataset: choose another place, or remove it first")
+    path = source.identity["path"]
+    if _document(place).get("source", {}).get("path", path) != path:
+        raise UserError(f"{named(place)} holds a Dataset of another source: choose another place, or remove it first")
 
 
 def _fill(folder: Path, source: Source, made: dict[str, Any], workers: int | None, progress: Progress) -> None:
     """Write the Dataset into the temporary `folder`."""
-    root, arrays = source.path, builtins.digits() if source.path is None else None
-    unpacked = folder / IMAGES
-    if root and not root.is_dir():
-        unpacked.mkdir()
-        archives.extract(root, unpacked, progress=progress)
-        root = unpacked
-    if root:
-        arrays = binary.read_arrays(root)
-    validation_frac = made["validation_frac"]
+    name = str(source.path or source.name)
+    root = _unpacked(folder, source, progress)
+    arrays = binary.read_arrays(root) if root else builtins.digits()
     if arrays:
-        np.save(folder / ARRAY, arrays.images, allow_pickle=False)
-        archives.remove(unpacked)
-        classes = source.classes or arrays.classes
-        names = [f"{ARRAY}#{row}" for row in range(len(arrays.labels))]
-        labelled = Labelled(names, classes, arrays.labels, arrays.splits, {})
-        findings = audit_array(arrays.images, workers=workers, progress=progress)
-        if np.count_nonzero(arrays.splits == "train") > 5000:
-            validation_frac = min(validation_frac, 0.1)
         where = "."
+        labelled, found = _from_arrays(folder, arrays, source.classes, workers, progress)
     else:
         assert root is not None
-        layout = find_layout(root)
-        labelled = Labelled(
-            layout.paths, layout.classes, np.asarray(layout.labels), np.asarray(layout.splits, np.str_), layout.strays
-        )
-        findings = audit_files(root, layout.paths, workers=workers, progress=progress)
-        where = IMAGES if root == unpacked else str(root)
-    table = assemble(labelled, findings, validation_frac, made["test_frac"], made["seed"], str(source.path))
+        where = str(root) if root == source.path else IMAGES
+        labelled, found = _from_files(root, name, workers, progress)
+    table = assemble(labelled, found, Plan(made["validation_frac"], made["test_frac"], made["seed"]), name)
     table.save(folder / MANIFEST)
     document = {
         "format": FORMAT,
@@ -206,3 +141,32 @@ def _fill(folder: Path, source: Source, made: dict[str, Any], workers: int | Non
         "source": made,
     }
     artifact.write_json(folder / DOCUMENT, document)
+
+
+def _unpacked(folder: Path, source: Source, progress: Progress) -> Path | None:
+    """The source's folder; an archive is unpacked into the Dataset's own."""
+    if source.path is None or source.path.is_dir():
+        return source.path
+    (folder / IMAGES).mkdir()
+    archives.extract(source.path, folder / IMAGES, limits=archives.LIMITS, progress=progress)
+    return folder / IMAGES
+
+
+def _from_files(root: Path, name: str, workers: int | None, progress: Progress) -> tuple[Labelled, Findings]:
+    layout = find_layout(root, name)
+    splits = np.asarray(layout.splits, np.str_)
+    labelled = Labelled(layout.paths, layout.classes, np.asarray(layout.labels), splits, layout.strays)
+    return labelled, audit_files(root, layout.paths, workers=workers, progress=progress)
+
+
+def _from_arrays(
+    folder: Path, arrays: binary.Arrays, classes: tuple[str, ...], workers: int | None, progress: Progress
+) -> tuple[Labelled, Findings]:
+    """Keep the pictures as one array file; what they were unpacked from goes."""
+    with (folder / ARRAY).open("wb") as file:
+        np.lib.format.write_array(file, arrays.images, allow_pickle=False)
+    shutil.rmtree(folder / IMAGES, ignore_errors=True)
+    names = [f"{ARRAY}#{row}" for row in range(len(arrays.labels))]
+    known = classes if len(classes) == len(arrays.classes) else arrays.classes
+    labelled = Labelled(names, known, arrays.labels, arrays.splits, {}, whole=True)
+    return labelled, audit_array(arrays.images, workers=workers, progress=progress)
