@@ -1,0 +1,262 @@
+"""The Index: built, opened, searched; whole or not at all; refused when its parts do not belong together."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.tiny_network import make_bundle
+
+from sightline.bundle import Bundle
+from sightline.core.errors import UserError
+from sightline.data.dataset import Dataset
+from sightline.search import index as module
+from sightline.search.index import Index, build
+
+
+@pytest.fixture(scope="module")
+def bundle(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "bundle", digits)
+
+
+@pytest.fixture(scope="module")
+def built(digits: Dataset, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    return build(digits, bundle, tmp_path_factory.mktemp("indexes") / "digits")
+
+
+@pytest.fixture
+def copy(built: Index, tmp_path: Path) -> Path:
+    """A copy of the built index to be spoilt."""
+    return Path(shutil.copytree(built.path, tmp_path / "copy"))
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_it_holds_every_usable_picture(built: Index, digits: Dataset) -> None:
+    assert len(built) == built.document["count"] == 1797 == sum(len(digits.rows(s)) for s in module.SPLITS)
+    assert np.allclose(np.linalg.norm(built.vectors, axis=1), 1, atol=1e-6)
+    first = digits.rows("train")[0]
+    row = built.items["picture"].index(digits.table.path[first])
+    assert built.items["split"][row] == "train"
+    assert built.items["label"][row] == digits.classes[digits.table.label[first]]
+
+
+def test_the_document(built: Index, bundle: Bundle) -> None:
+    document = json.loads((built.path / "index.json").read_text())
+    assert document == built.document
+    assert document["model_hash"] == bundle.model_hash
+    assert document["backend"] == {"name": "exact", "parameters": {}}
+    assert document["pca"] is None
+    assert document["measured"]["recall"] == 1
+    assert document["measured"]["latency_us_median"] > 0
+    assert document["skipped"] == []
+
+
+def test_a_picture_finds_itself_first(built: Index, digits: Dataset) -> None:
+    name = digits.name_of(digits.rows("test")[5])
+    neighbours = built.search(name, k=5)
+    assert neighbours[0].picture == name
+    assert neighbours[0].distance == pytest.approx(0, abs=1e-6)
+    assert [n.distance for n in neighbours] == sorted(n.distance for n in neighbours)
+    assert len({n.row for n in neighbours}) == 5
+    for n in neighbours:
+        assert os.path.isabs(n.picture)
+        assert (built.items["label"][n.row], built.items["split"][n.row]) == (n.label, n.split)
+
+
+def test_neighbours_mostly_bear_the_same_label(built: Index) -> None:
+    hits = [
+        n.label == built.items["label"][row] for row in range(0, 1797, 40) for n in built.search(built.vectors[row], 5)
+    ]
+    assert np.mean(hits) > 0.9
+
+
+def test_picture_bytes_and_vectors_find_alike(built: Index, digits: Dataset, tmp_path: Path) -> None:
+    row = 17
+    digits.picture(row).save(tmp_path / "query.png")
+    by_name = built.search(digits.name_of(row), 4)
+    assert built.search((tmp_path / "query.png").read_bytes(), 4) == by_name
+    assert built.search(tmp_path / "query.png", 4) == by_name
+    scaled = [n.row for n in built.search(1000.0 * built.vectors[by_name[0].row], 4)]
+    assert scaled == [n.row for n in by_name]
+
+
+def test_a_batch_is_its_queries_one_by_one(built: Index) -> None:
+    distances, rows = built.search_batch(built.vectors[:40], 3)
+    for query in range(40):
+        one_by_one = built.search(built.vectors[query], 3)
+        assert distances[query] == pytest.approx([n.distance for n in one_by_one], abs=1e-5)
+    assert rows.shape == (40, 3)
+    assert built.search_batch(built.vectors[:0], 3)[0].shape == (0, 3)
+
+
+def test_it_stands_alone(copy: Path, digits: Dataset, bundle: Bundle) -> None:
+    index = Index.open(copy)
+    assert index.bundle.path == copy / "bundle"
+    assert index.search(digits.name_of(3), 1)[0].picture == digits.name_of(3)
+
+
+@pytest.mark.parametrize("k", [0, -1, 1798])
+def test_more_or_fewer_neighbours_than_there_are(built: Index, k: int) -> None:
+    with pytest.raises(UserError, match=rf"{k} neighbours were asked for, .*digits holds 1797: ask for 1 to 1797"):
+        built.search(built.vectors[0], k)
+    assert len(built.search(built.vectors[0], 1797)) == 1797
+
+
+def test_queries_without_direction_or_of_another_kind(built: Index, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="query 2: its embedding is zero"):
+        built.search_batch(np.array([np.ones(64), np.zeros(64)], np.float32))
+    with pytest.raises(UserError, match=r"this index takes \[Q, 64\]"):
+        built.search(np.ones(63, np.float32))
+    (tmp_path / "cat.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match=r"cat\.jpg: empty file"):
+        built.search(tmp_path / "cat.jpg")
+    with pytest.raises(UserError, match="picture 1: not an image"):
+        built.search(b"no picture at all")
+
+
+def test_the_same_data_gives_the_same_index(built: Index, digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:
+    again = build(digits, bundle, tmp_path / "again")
+    assert np.array_equal(again.vectors, built.vectors)
+    assert again.items == built.items
+
+
+def test_pictures_that_are_gone_are_left_out_and_listed(digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:
+    paths = list(digits.table.path)
+    paths[4] = "images.npy#99999"
+    spoilt = dataclasses.replace(digits, table=dataclasses.replace(digits.table, path=paths))
+    index = build(spoilt, bundle, tmp_path / "index")
+    assert len(index) == 1796
+    (skipped,) = index.document["skipped"]
+    assert skipped["picture"].endswith("images.npy#99999")
+    assert "no such file" in skipped["reason"]
+    row = next(row for row, path in enumerate(index.items["picture"]) if path == paths[5])
+    assert index.items["label"][row] == digits.classes[digits.table.label[5]]  # the columns did not slip
+    assert index.search(digits.name_of(5), 1)[0].picture == digits.name_of(5)
+
+
+def test_rebuilding_replaces_the_old_one_also_with_its_own_bundle(copy: Path, digits: Dataset) -> None:
+    old = Index.open(copy)
+    new = build(digits, old.bundle, copy)
+    assert np.array_equal(new.vectors, old.vectors)  # a reader of the old one keeps working
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+@pytest.mark.parametrize("content", ["photo.jpg", None])
+def test_what_is_no_index_is_never_replaced(
+    digits: Dataset, bundle: Bundle, tmp_path: Path, content: str | None
+) -> None:
+    out = tmp_path / "mine"
+    if content:
+        out.mkdir()
+        (out / content).write_text("precious")
+    else:
+        out.write_text("precious")
+    with pytest.raises(UserError, match="exists and is no index"):
+        build(digits, bundle, out)
+    assert (out / content if content else out).read_text() == "precious"
+
+
+def test_a_build_that_fails_leaves_the_old_one(
+    copy: Path, digits: Dataset, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "measured", full)
+    with pytest.raises(OSError, match="No space"):
+        build(digits, bundle, copy)
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+    assert len(Index.open(copy)) == 1797
+
+
+def test_no_picture_can_be_read(digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:
+    gone = dataclasses.replace(digits, root=tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no picture that can be read"):
+        build(gone, bundle, tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
+def test_no_index_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no index at"):
+        Index.open(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 1000, -4])
+def test_truncated_vectors(copy: Path, kept: int) -> None:
+    data = (copy / "vectors.npy").read_bytes()
+    (copy / "vectors.npy").write_bytes(data[:kept])
+    with pytest.raises(UserError, match=r"vectors\.npy is missing or truncated"):
+        Index.open(copy)
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.zeros((1796, 64), np.float32), np.zeros((1797, 64)), np.zeros((1797, 64), np.float32, "F")]
+)
+def test_vectors_of_another_shape_or_kind(copy: Path, vectors: np.ndarray) -> None:
+    np.save(copy / "vectors.npy", vectors)
+    with pytest.raises(UserError, match=r"index\.json says float32 \[1797, 64\]"):
+        Index.open(copy)
+
+
+def test_vectors_are_never_unpickled(copy: Path) -> None:
+    np.save(copy / "vectors.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(UserError, match="missing or truncated"):
+        Index.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("index.json", {"format": 2}, "format 2, this Sightline reads 1"),
+        ("index.json", {"count": "many"}, "count in index.json is missing or wrong"),
+        ("index.json", {"backend": {"name": "exactt"}}, 'no search method "exactt", did you mean "exact"'),
+        ("index.json", {"model_hash": "f" * 64}, "made by network ffffffffffff and holds"),
+        ("index.json", {"preprocess": {}}, "another preprocess than its bundle's"),
+        ("items.json", {"label": ["0"]}, "does not hold 1797 of label"),
+        ("items.json", {"split": None}, "does not hold 1797 of split"),
+        ("bundle/bundle.json", {"files": 3}, "and holds none"),
+    ],
+)
+def test_parts_that_do_not_belong_together(copy: Path, file: str, changes: dict[str, Any], message: str) -> None:
+    rewrite(copy / file, **changes)
+    with pytest.raises(UserError, match=message):
+        Index.open(copy)
+
+
+@pytest.mark.parametrize("file", ["index.json", "items.json", "bundle/bundle.json"])
+def test_damaged_and_missing_files(copy: Path, file: str) -> None:
+    data = (copy / file).read_bytes()
+    (copy / file).write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match="damaged"):
+        Index.open(copy)
+    (copy / file).unlink()
+    with pytest.raises(UserError, match="is missing"):
+        Index.open(copy)
+
+
+def test_a_flipped_byte_in_the_network_is_noticed_before_it_embeds(copy: Path, digits: Dataset) -> None:
+    data = bytearray((copy / "bundle/model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / "bundle/model.onnx").write_bytes(bytes(data))
+    with pytest.raises(UserError, match=r"model\.onnx does not match its checksum"):
+        Index.open(copy).search(digits.name_of(0))
+
+
+def test_searching_needs_neither_torch_nor_pyarrow(built: Index, digits: Dataset) -> None:
+    code = (
+        f"import sys; from sightline.search.index import Index; i = Index.open({str(built.path)!r});"
+        f"assert len(i.search({digits.name_of(0)!r}, 3)) == 3;"
+        "print([m for m in ('torch', 'pyarrow', 'scipy', 'sklearn', 'altair', 'onnx') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
