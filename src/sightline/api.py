@@ -48,8 +48,8 @@ def train(
     """
     from sightline.training import train as carry_out
 
+    recipe, rest = _recipe(epochs, budget, [arch], options)
     dataset = prepare(data, progress=progress)
-    recipe, rest = _recipe(epochs, budget, options)
     out = Path(out) if out else _fresh(Path("runs") / f"{arch}-{dataset.name}-s{recipe.seed}")
     return carry_out(dataset, arch, recipe, out, progress=progress, **rest)
 
@@ -69,16 +69,17 @@ def compare(
     """Train each of `archs` with `seeds` seeds, add the finished `runs`, and compare all on the test pictures.
 
     The Runs go to `out`/ARCH-sSEED (runs/compare-DATA unless given); those that are there are kept or resumed.
-    Returns the comparison document.
+    Returns the comparison document, with `path`, the directory of the Runs.
     """
     from sightline.evaluate.comparison import compare as measure
     from sightline.training.campaign import campaign
 
+    recipe, rest = _recipe(epochs, budget, archs, options)
+    earlier = [_run(run) for run in runs]
     dataset = prepare(data, progress=progress)
-    recipe, rest = _recipe(epochs, budget, options)
     out = Path(out) if out else Path("runs") / f"compare-{dataset.name}"
     trained = campaign(dataset, archs, recipe, out, seeds=seeds, progress=progress, **rest)
-    return measure([*trained, *(_run(run) for run in runs)], dataset, progress=progress)
+    return {**measure([*trained, *earlier], dataset, progress=progress), "path": str(out)}
 
 
 def evaluate(
@@ -112,10 +113,15 @@ def _run(run: str | Path | Run) -> Run:
     return run if isinstance(run, Run) else Run.open(run)
 
 
-def _recipe(epochs: int | None, budget: str | None, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The Recipe among `options`, and the options that are not its fields."""
+def _recipe(
+    epochs: int | None, budget: str | None, archs: Sequence[str], options: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The Recipe among `options`, and the options that are not its fields; names checked before any long work."""
+    from sightline.models import architecture
     from sightline.training.recipe import Recipe, seconds
 
+    for arch in archs:
+        architecture(arch)
     if epochs is not None and budget is not None:
         raise UserError("give either --epochs or --budget, not both")
     fields = {name: value for name, value in options.items() if name in Recipe.model_fields}

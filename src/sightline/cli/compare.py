@@ -34,7 +34,7 @@ def command(
     data: Data,
     arch: Annotated[list[str] | None, typer.Option(help="A network; give the option once for each.")] = None,
     run: Annotated[list[str] | None, typer.Option(metavar="RUN", help="A finished run to compare as well.")] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds for each network.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds for each network.")] = 1,
     epochs: Epochs = None,
     budget: Budget = None,
     batch: Batch = None,
@@ -58,10 +58,8 @@ def command(
 
     if not arch and not run:
         raise UserError("compare needs networks: give --arch once for each, such as --arch resnet20 --arch googlenet")
-    dataset = api.prepare(data, progress=Bars())
-    out = out or Path("runs") / f"compare-{dataset.name}"
     document = api.compare(
-        dataset,
+        data,
         arch or [],
         seeds=seeds,
         runs=run or [],
@@ -80,7 +78,7 @@ def command(
         progress=Bars(),
     )
     document["command"] = shlex.join(["sightline", *sys.argv[1:]])
-    page = write_comparison(document, dataset, out)
+    page = write_comparison(document, Path(document["path"]))
     if json:
         print_json({**document, "report": str(page)})
         return

@@ -30,22 +30,27 @@ def print_json(document: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """A table on standard output; the first `left` columns are text, the others figures."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="bold")
+    table = Table(title=escape(_plain(title)), title_justify="left", title_style="bold", header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(escape(column), justify="left" if number < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(named(cell.replace("\xa0", " "))) for cell in row))
+        table.add_row(*(escape(_plain(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 
 def print_line(text: str) -> None:
     """A line on standard output, as it is."""
-    Console(highlight=False, soft_wrap=True).print(Text(text.replace("\xa0", " ")))
+    Console(highlight=False, soft_wrap=True).print(Text(_plain(text)))
 
 
 def note(text: str) -> None:
     """A line on standard error."""
-    console.print(Text(text.replace("\xa0", " ")), soft_wrap=True)
+    console.print(Text(_plain(text)), soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """One printable line; no-break spaces, which pages want, as plain ones."""
+    return named(text.replace("\xa0", " "))
 
 
 class _Rate(ProgressColumn):

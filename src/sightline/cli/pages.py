@@ -26,7 +26,7 @@ def write_dataset_page(dataset: Dataset, out: Path) -> Path:
     return dataset_page(dataset.summary(), samples, pictures, out)
 
 
-def write_comparison(document: dict[str, Any], dataset: Dataset, out: Path) -> Path:
+def write_comparison(document: dict[str, Any], out: Path) -> Path:
     """comparison.json and report.html (with charts/) in the directory `out`; returns the page."""
     from sightline.report.pages import comparison_page
 

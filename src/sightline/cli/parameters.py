@@ -79,7 +79,8 @@ Epochs = Annotated[int | None, typer.Option(help="Passes over the training pictu
 Budget = Annotated[str | None, typer.Option(help="Instead of epochs: stop within this wall time (90s, 10m, 2h).")]
 Batch = Annotated[int | None, typer.Option("--batch", help="Pictures a step.", show_default="fitted to the data")]
 Side = Annotated[
-    int | None, typer.Option("--size", help="Picture side in pixels.", show_default="the network's, or smaller")
+    int | None,
+    typer.Option("--size", min=1, max=4096, help="Picture side in pixels.", show_default="the network's, or smaller"),
 ]
 Lr = Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.1 (sgd), 0.001 (adamw) a 128")]
 Momentum = Annotated[float, typer.Option(help="SGD's momentum (Nesterov), AdamW's first beta.")]

@@ -79,9 +79,6 @@ def command(
     elif data is None or arch is None:
         raise UserError("train needs DATA and --arch, such as `sightline train photos.zip --arch resnet18`")
     else:
-        from sightline.models import architecture
-
-        architecture(arch)
         run = api.train(
             data,
             arch,

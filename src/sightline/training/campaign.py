@@ -9,7 +9,6 @@ from typing import Any
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
-from sightline.models import architecture
 from sightline.run import Run
 from sightline.training.recipe import Recipe
 from sightline.training.train import arguments_of, resume, train
@@ -30,8 +29,6 @@ def campaign(
     What is there already is kept when it is finished and was started with the same arguments, and resumed when it is
     not finished; UserError when its arguments differ. `options` are `train`'s.
     """
-    for arch in archs:
-        architecture(arch)
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one is needed")
     runs = []
