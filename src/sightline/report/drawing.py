@@ -1,0 +1,79 @@
+"""From an Altair chart to what is drawn: its JSON for the page, a PNG without a browser, and shared habits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.core.artifact import write_bytes
+from sightline.core.errors import named
+from sightline.report import palette
+
+if TYPE_CHECKING:
+    from altair import Chart as _Chart
+    from altair import FacetChart, LayerChart
+
+    Chart = _Chart | LayerChart | FacetChart
+
+
+def specification(chart: Chart) -> dict[str, Any]:
+    """The chart as Vega-Lite JSON, its data inline; control characters in names are escaped, NaN becomes null."""
+    spec: dict[str, Any] = chart.to_dict()
+    spec.pop("config", None)
+    clean: dict[str, Any] = _clean(spec)
+    return clean
+
+
+def write_png(chart: Chart, path: Path, *, title: str = "", width: int = 720, height: int | None = None) -> None:
+    """Draw `chart` on white under its `title`, at twice `width` pixels, into `path`."""
+    import vl_convert
+
+    spec = specification(chart) | {"width": width} | ({"title": named(title)} if title else {})
+    if height is not None:
+        spec["height"] = height
+    config = palette.theme(palette.LIGHT, legends=True) | {"background": palette.LIGHT["paper"], "padding": 16}
+    write_bytes(path, vl_convert.vegalite_to_png(spec, vl_version="6.4", scale=2, config=config))
+
+
+def chart_of(records: Iterable[dict[str, Any]]) -> _Chart:
+    """A chart, still without marks, of inline records."""
+    import altair as alt
+
+    return alt.Chart(alt.InlineData(values=list(records)))
+
+
+def flexible(chart: Chart, height: Any) -> Chart:
+    """`chart` as wide as its container; `height` in pixels or an Altair Step."""
+    import altair as alt
+
+    fit: Any = "fit-x" if isinstance(height, alt.Step) else "fit"
+    return chart.properties(width="container", height=height, autosize=alt.AutoSizeParams(type=fit, contains="padding"))
+
+
+def padded(values: Sequence[float]) -> list[float]:
+    """A domain of shares with a little air, inside [0, 1] but for a sliver that keeps dots at 100 % whole."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    air = max(0.06 * (high - low), 0.004)
+    return [max(0.0, low - air), min(1.0 + air / 2, high + air)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values between `low` and `high` for a log axis, about six at most: 1, 2, 5, 10 or 1, 3, 10 or 1, 10."""
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+        if len(ticks) <= 6:
+            break
+    return ticks
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return named(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _clean(inner) for key, inner in value.items()}
+    return [_clean(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,94 @@
+"""The pages: one for each kind of document, and one that joins several of them.
+
+Documents are plain JSON objects with a `kind`: "comparison", "dataset", "search" or "prediction". Pictures are encoded
+thumbnails by picture name. Each function writes one self-contained HTML file, and the PNG of each of its charts into
+`charts/` beside it, and returns the path of the HTML file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline.report import wording
+from sightline.report.page import Section, page
+from sightline.report.parts import closing_sections, dataset_sections, prediction_sections, search_sections
+
+Document = Mapping[str, Any]
+Pictures = Mapping[str, bytes]
+_FIRST = ("findings", "results")
+
+
+def comparison_page(document: Document, pictures: Pictures, out: Path) -> Path:
+    """The comparison of several networks, or the evaluation of one."""
+    return report_page([document], pictures, out)
+
+
+def dataset_page(summary: Document, samples: Mapping[str, Sequence[str]], pictures: Pictures, out: Path) -> Path:
+    """A Dataset's summary; `samples` names pictures of each class to show."""
+    return report_page([{**summary, "kind": "dataset", "samples": samples}], pictures, out)
+
+
+def search_page(document: Document, pictures: Pictures, out: Path) -> Path:
+    """Queries and their neighbours; needs neither Altair nor vl-convert."""
+    return report_page([document], pictures, out)
+
+
+def report_page(documents: Sequence[Document], pictures: Pictures, out: Path, *, title: str = "") -> Path:
+    """All `documents` on one page: findings and results first, then the documents in the order given.
+
+    Searches are gathered into one section, predictions into another; machine, versions and commands close the page.
+    """
+    sections = _sections(documents)
+    opening = [section for section in sections if section.anchor in _FIRST]
+    rest = [section for section in sections if section.anchor not in _FIRST]
+    ordered = [*opening, *rest, *closing_sections(documents)]
+    return page(title or _title(documents), ordered, out, pictures=pictures, subtitle=_subtitle(documents))
+
+
+def _sections(documents: Sequence[Document]) -> list[Section]:
+    sections: list[Section] = []
+    for document in documents:
+        if document["kind"] == "dataset":
+            sections += dataset_sections(document)
+        elif document["kind"] == "comparison":
+            from sightline.report.comparison import comparison_sections
+
+            sections += comparison_sections(document)
+        elif document["kind"] not in ("search", "prediction"):
+            raise ValueError(f"no page for a document of kind {document['kind']!r}")
+    sections += search_sections([d for d in documents if d["kind"] == "search"])
+    return sections + prediction_sections([d for d in documents if d["kind"] == "prediction"])
+
+
+def _main(documents: Sequence[Document]) -> Document:
+    """The document the page is about: its comparison if it holds one, else its first."""
+    return next((d for d in documents if d["kind"] == "comparison"), documents[0])
+
+
+def _title(documents: Sequence[Document]) -> str:
+    main = _main(documents)
+    if main["kind"] == "comparison":
+        names = [network["arch"] for network in main["networks"]]
+        listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        listed = listed if len(names) <= 4 else f"{len(names)} networks"
+        return f"{listed} on {main['dataset']['name']}"
+    return {"dataset": f"The pictures of {main.get('name')}", "search": "Look-alikes"}.get(main["kind"], "New pictures")
+
+
+def _subtitle(documents: Sequence[Document]) -> str:
+    """How many classes and pictures the figures stand on."""
+    main = _main(documents)
+    if main["kind"] == "comparison":
+        counts, classes = main["dataset"]["counts"], main["dataset"]["classes"]
+    elif main["kind"] == "dataset":
+        counts = {split: sum(by_class.values()) for split, by_class in main["counts"].items()}
+        classes = main["classes"]
+    else:
+        return ""
+    spoken = ", ".join(f"{wording.whole(n)} {_SPOKEN.get(split, split)}" for split, n in counts.items())
+    return f"{len(classes)} classes · {spoken} pictures"
+
+
+_SPOKEN = {"train": "training"}
