@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.tiny_network import make_bundle, make_run, prototypes, write
 
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
 from sightline.evaluate import answers as module
 from sightline.evaluate.answers import answer
 from sightline.run import Run
+from tests.tiny_network import make_bundle, make_run, prototypes, write
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.tiny_network import make_run
 
 from sightline.bundle import softmax
 from sightline.core.errors import UserError
@@ -20,6 +19,7 @@ from sightline.evaluate.answers import answer
 from sightline.evaluate.comparison import compare, evaluate
 from sightline.evaluate.metrics import mcnemar
 from sightline.run import Run
+from tests.tiny_network import make_run
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,9 @@ def test_figures_over_seeds(document: dict[str, Any], runs: list[Run], digits: D
         assert bad[key]["interval"] == "t"
         assert bad[key]["low"] <= bad[key]["mean"] <= bad[key]["high"]
     assert bad["gap"]["train_minus_test"] == pytest.approx(bad["train_top1"]["mean"] - bad["top1"]["mean"])
+    for network in document["networks"]:
+        assert all(network[key]["low"] >= 0 for key in ("top1", "top5", "log_loss", "ece"))
+        assert all(network[key]["high"] <= 1 for key in ("top1", "top5", "ece"))
     confusion = np.array(bad["confusion"])
     assert confusion.sum() == 3 * 269
     assert np.trace(confusion) / confusion.sum() == pytest.approx(bad["top1"]["mean"])

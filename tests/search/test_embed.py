@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.tiny_network import write
 
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.search.embed import embed, unit
+from tests.tiny_network import write
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.tiny_network import make_bundle
 
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
 from sightline.search import index as module
 from sightline.search.index import Index, build
+from tests.tiny_network import make_bundle
 
 
 @pytest.fixture(scope="module")

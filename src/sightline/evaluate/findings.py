@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.core.errors import named
+from sightline.evaluate.metrics import wilson
 
 SIGNIFICANT = 0.05
 SAME_FRAC = 0.05  # times and speeds closer than this differ by nothing one would notice
-LARGE_GAP = 0.05
+SMALL_GAP, LARGE_GAP = 0.01, 0.05
 NBSP = "\u00a0"
 
 _Document = Mapping[str, Any]
@@ -27,7 +28,8 @@ _Document = Mapping[str, Any]
 def findings(networks: Sequence[_Document], pairs: Sequence[_Document], dataset: _Document) -> list[str]:
     """Three sentences about a comparison document's `networks`, `pairs` and `dataset`."""
     ranked = sorted(networks, key=lambda network: -network["top1"]["mean"])
-    return [_best(ranked, pairs, dataset["counts"]["test"]), _cost(ranked), _errs(ranked[0], dataset["classes"])]
+    count = dataset["counts"]["test"]
+    return [_best(ranked, pairs, count), _cost(ranked), _errs(ranked[0], dataset["classes"], count)]
 
 
 def _best(ranked: Sequence[_Document], pairs: Sequence[_Document], count: int) -> str:
@@ -107,25 +109,25 @@ def _advantages(winner: _Document, loser: _Document) -> list[str]:
     ]
 
 
-def _errs(best: _Document, classes: Sequence[str]) -> str:
+def _errs(best: _Document, classes: Sequence[str], count: int) -> str:
     """How the best network's accuracy holds on unseen pictures, and the confusion it commits most."""
-    return f"{_generalises(best)}; {_confuses(best, classes)}."
+    return f"{_generalises(best, count)}; {_confuses(best, classes)}."
 
 
-def _generalises(best: _Document) -> str:
-    train, test, gap = best["train_top1"]["mean"], best["top1"], best["gap"]["train_minus_test"]
+def _generalises(best: _Document, count: int) -> str:
+    """The gap between training and test pictures, against what `count` test pictures can tell."""
+    train, test, gap = best["train_top1"]["mean"], best["top1"]["mean"], best["gap"]["train_minus_test"]
     if gap is None:
         return f"{_name(best)} was measured on test pictures alone"
-    if train <= test["high"]:
-        return (
-            f"{_name(best)} does about as well on new pictures as on those it was trained on "
-            f"({_percent(train)} of the training and {_percent(test['mean'])} of the test pictures right)"
-        )
+    both = f"{_percent(train)} of its training and {_percent(test)} of the test pictures right"
+    if abs(gap) < SMALL_GAP:
+        return f"{_name(best)} does about as well on new pictures as on those it was trained on, {both}"
+    if gap < 0:
+        return f"{_name(best)} gets {both}, no sign of overfitting"
+    if train <= wilson(round(test * count), count)[1]:
+        return f"{_name(best)} gets {both}, a gap that {_pictures(count)} cannot tell from none"
     verdict = ", a sign of overfitting" if gap >= LARGE_GAP else ""
-    return (
-        f"{_name(best)} gets {_percent(train)} of its training pictures right, {100 * gap:.1f} points more than of the "
-        f"test pictures{verdict}"
-    )
+    return f"{_name(best)} gets {both}, a gap of {100 * gap:.1f} points{verdict}"
 
 
 def _confuses(best: _Document, classes: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ another set of test pictures may land.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def measure_network(
         "top1": top1,
         "top5": _shares([m.top5 for m in metrics], metrics[0].count),
         "log_loss": _figure([m.log_loss for m in metrics], metrics[0].log_loss_interval, "t"),
-        "ece": _figure([m.ece for m in metrics], None, None),
+        "ece": _figure([m.ece for m in metrics], None, None, highest=1),
         "train_top1": train,
         "validation_top1": validation,
         "gap": {
@@ -129,15 +130,16 @@ def _top1(members: Sequence[tuple[Run, Bundle]], dataset: Dataset, split: str, p
 
 
 def _shares(values: list[float], count: int) -> dict[str, Any]:
-    """A share of `count` pictures over the seeds; an interval stays within [0, 1]."""
-    figure = _figure(values, wilson(round(values[0] * count), count), "wilson")
-    return {**figure, "low": max(0.0, figure["low"]), "high": min(1.0, figure["high"])}
+    """A share of `count` pictures over the seeds."""
+    return _figure(values, wilson(round(values[0] * count), count), "wilson", highest=1)
 
 
-def _figure(values: list[float], single: tuple[float, float] | None, kind: str | None) -> dict[str, Any]:
-    """Mean and 95 % interval over the seeds; of one seed the interval is `single`, of that `kind`."""
+def _figure(
+    values: list[float], single: tuple[float, float] | None, kind: str | None, highest: float = math.inf
+) -> dict[str, Any]:
+    """Mean and 95 % interval over the seeds, in [0, highest]; of one seed the interval is `single`, a `kind`."""
     interval, kind = (t_interval(values), "t") if len(values) > 1 else (single, kind)
-    low, high = interval or (None, None)
+    low, high = (max(0.0, interval[0]), min(highest, interval[1])) if interval else (None, None)
     mean = float(np.mean(values)) if values else None
     return {"mean": mean, "low": low, "high": high, "values": values, "interval": kind}
 
