@@ -71,7 +71,7 @@ def compare(
     The Runs go to `out`/ARCH-sSEED (runs/compare-DATA unless given); those that are there are kept or resumed.
     Returns the comparison document, with `path`, the directory of the Runs.
     """
-    from sightline.evaluate.comparison import compare as measure
+    from sightline.evaluation.comparison import compare as measure
     from sightline.training.campaign import campaign
 
     recipe, rest = _recipe(epochs, budget, archs, options)
@@ -86,7 +86,7 @@ def evaluate(
     run: str | Path | Run, data: Any = None, *, split: str = "test", progress: Progress = SILENT
 ) -> dict[str, Any]:
     """Measure a finished `run` on a split of `data`, its own Dataset unless given; the evaluation document."""
-    from sightline.evaluate.comparison import evaluate as measure
+    from sightline.evaluation.comparison import evaluate as measure
 
     run = _run(run)
     dataset = prepare(data or run.document["data"]["path"], progress=progress)

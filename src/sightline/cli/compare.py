@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from sightline.cli.parameters import (
     Side,
 )
 from sightline.core.errors import UserError, named
-from sightline.report.wording import duration, interval, percent, rate, scaled, size
+from sightline.report.wording import decimal, duration, interval, percent, rate, scaled, size
 
 
 def command(
@@ -87,24 +88,25 @@ def command(
 
 
 def show(document: dict[str, Any]) -> None:
-    """The comparison's table and findings."""
-    rows = []
-    for network in document["networks"]:
-        top1 = network["top1"]
-        rows.append(
-            [
-                network["arch"],
-                f"{percent(top1['mean'])} ({interval(top1)})",
-                f"{network['log_loss']['mean']:.3f}",
-                scaled(network["parameters"]),
-                scaled(network["macs"]),
-                duration(network["train_seconds"]),
-                rate(network["train_images_per_s"]),
-                rate(network["run_images_per_s"]),
-                size(network["peak_memory_bytes"]),
-            ]
-        )
-    heads = ["network", "test top-1 (95 %)", "log loss", "parameters", "MACs", "training", "train/s", "run/s", "memory"]
-    print_table(f"{document['dataset']['name']}: {len(rows)} networks", heads, rows)
+    """The comparison's figures, a column a network, and the findings."""
+    networks = document["networks"]
+    figures: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+        ("test top-1", lambda n: percent(n["top1"]["mean"])),
+        ("  95 % interval", lambda n: interval(n["top1"])),
+        ("validation top-1", lambda n: percent(n["validation_top1"]["mean"])),
+        ("train top-1", lambda n: percent(n["train_top1"]["mean"])),
+        ("log loss", lambda n: decimal(n["log_loss"]["mean"])),
+        ("calibration error", lambda n: percent(n["ece"]["mean"])),
+        ("parameters", lambda n: scaled(n["parameters"])),
+        ("MACs a picture", lambda n: scaled(n["macs"])),
+        ("training time", lambda n: duration(n["train_seconds"])),
+        ("training images/s", lambda n: rate(n["train_images_per_s"])),
+        ("running images/s", lambda n: rate(n["run_images_per_s"])),
+        ("peak memory", lambda n: size(n["peak_memory_bytes"])),
+    ]
+    seeds = max(len(network["seeds"]) for network in networks)
+    title = f"{document['dataset']['name']}: {len(networks)} networks, {seeds} seed{'s' if seeds > 1 else ''} each"
+    rows = [[name, *(figure(network) for network in networks)] for name, figure in figures]
+    print_table(title, ["", *(network["arch"] for network in networks)], rows)
     for finding in document["findings"]:
         print_line(f"- {finding}")

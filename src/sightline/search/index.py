@@ -137,7 +137,9 @@ def _write(place: Path, dataset: Dataset, bundle: Bundle, rows: np.ndarray, embe
     """Everything an Index consists of, into `place`; `rows` are the manifest rows of the vectors."""
     np.save(place / VECTORS, embedded.vectors)
     vectors = np.load(place / VECTORS, mmap_mode="r", allow_pickle=False)
-    shutil.copytree(bundle.path, place / BUNDLE)
+    (place / BUNDLE).mkdir()
+    for file in bundle.path.iterdir():
+        shutil.copyfile(file, place / BUNDLE / file.name)
     items = {
         "picture": [dataset.table.path[row] for row in rows],
         "label": [dataset.classes[label] for label in dataset.labels(rows)],

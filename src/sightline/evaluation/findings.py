@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.core.errors import named
-from sightline.evaluate.metrics import wilson
+from sightline.evaluation.metrics import wilson
 
 SIGNIFICANT = 0.05
 SAME_FRAC = 0.05  # times and speeds closer than this differ by nothing one would notice

@@ -16,11 +16,11 @@ from sightline.bundle import softmax
 from sightline.core.errors import UserError, named
 from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Progress
-from sightline.evaluate.answers import answer, check_classes
-from sightline.evaluate.findings import findings
-from sightline.evaluate.metrics import mcnemar, measure
-from sightline.evaluate.mistakes import disagreements, worst
-from sightline.evaluate.network import Network, grouped, measure_network
+from sightline.evaluation.answers import answer, check_classes
+from sightline.evaluation.findings import findings
+from sightline.evaluation.metrics import mcnemar, measure
+from sightline.evaluation.mistakes import disagreements, worst
+from sightline.evaluation.network import Network, grouped, measure_network
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.evaluate.findings import findings
-from sightline.evaluate.metrics import mcnemar
+from sightline.evaluation.findings import findings
+from sightline.evaluation.metrics import mcnemar
 
 DATASET = {"name": "digits", "classes": ["0", "1", "2"], "counts": {"train": 900, "validation": 90, "test": 300}}
 CONFUSION = [[100, 0, 0], [0, 98, 2], [6, 0, 94]]

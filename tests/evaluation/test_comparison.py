@@ -15,9 +15,9 @@ import pytest
 from sightline.bundle import softmax
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
-from sightline.evaluate.answers import answer
-from sightline.evaluate.comparison import compare, evaluate
-from sightline.evaluate.metrics import mcnemar
+from sightline.evaluation.answers import answer
+from sightline.evaluation.comparison import compare, evaluate
+from sightline.evaluation.metrics import mcnemar
 from sightline.run import Run
 from tests.tiny_network import make_run
 
@@ -189,7 +189,7 @@ def test_a_class_without_test_pictures(runs: list[Run], digits: Dataset) -> None
 
 def test_measuring_needs_no_torch() -> None:
     code = (
-        "import sys; import sightline.evaluate.comparison;"
+        "import sys; import sightline.evaluation.comparison;"
         "print([m for m in ('torch', 'sklearn', 'scipy', 'pyarrow', 'altair') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from sightline.evaluate.metrics import bins, calibration_error, mcnemar, measure, t_interval, wilson
+from sightline.evaluation.metrics import bins, calibration_error, mcnemar, measure, t_interval, wilson
 
 
 @st.composite

@@ -11,8 +11,8 @@ import pytest
 
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
-from sightline.evaluate import answers as module
-from sightline.evaluate.answers import answer
+from sightline.evaluation import answers as module
+from sightline.evaluation.answers import answer
 from sightline.run import Run
 from tests.tiny_network import make_bundle, make_run, prototypes, write
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.evaluate.mistakes import SHOWN, disagreements, shares, worst
+from sightline.evaluation.mistakes import SHOWN, disagreements, shares, worst
 
 CLASSES = ["a", "b"]
 

@@ -18,8 +18,8 @@ import numpy as np
 from sightline.bundle import softmax
 from sightline.core.progress import SILENT, Progress
 from sightline.data.pixels import Pixels
-from sightline.evaluate.answers import Answers, answer
-from sightline.evaluate.metrics import Metrics, bins, measure, t_interval, wilson
+from sightline.evaluation.answers import Answers, answer
+from sightline.evaluation.metrics import Metrics, bins, measure, t_interval, wilson
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle
