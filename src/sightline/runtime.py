@@ -30,11 +30,7 @@ class Session:
 
     def __init__(self, graph: Path | bytes, threads: int | None = None) -> None:
         """Load `graph` (a file or its bytes) on `threads` threads (the quota when None); UserError when damaged."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or cpu_quota()
-        options.inter_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 4
+        options = _options(threads or cpu_quota())
         source = graph if isinstance(graph, bytes) else str(graph)
         where = "the graph" if isinstance(graph, bytes) else named(graph)
         if isinstance(graph, Path) and not graph.is_file():
@@ -60,6 +56,20 @@ class Session:
             )
         answers = dict(zip(only, self._session.run(list(only), {"images": np.ascontiguousarray(images)}), strict=True))
         return Outputs(*(answers.get(name, np.empty(0, np.float32)) for name in Outputs._fields))
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # Threads that wait in a loop gain nothing here (ResNet-50, batch 1 and 16, 2 processors: 23.2 and 23.2 ms, 359 and
+    # 351 ms) and cost a busy machine half its speed (48 against 88 ms).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Planned for one batch size, kept for every size seen: 190 MB more at ResNet-50, batch 32, and no faster.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    return options
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import closed_formula
 import numpy as np
 import pytest
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from sightline.core.errors import UserError
 from sightline.models import ARCHITECTURES, Network, create
+from tests.models import closed_formula
 
 GOLDENS = json.loads((Path(__file__).parent / "goldens.json").read_text())
 NAMES = sorted(ARCHITECTURES)
