@@ -63,6 +63,10 @@ def extract(archive: Path, target: Path, *, limits: Limits = LIMITS, progress: P
             _write(_zip(archive) if zipped else _tar(archive), archive, target, limits, advance)
     except BROKEN as error:
         raise UserError(f"{named(archive)} is damaged or no zip or tar archive: {named(_line(error))}") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise UserError(f"{named(archive)} is damaged: {named(_line(error))}") from None  # gzip and bz2 say so
     except NotImplementedError as error:
         raise UserError(f"{named(archive)} is packed in a way we cannot read: {named(_line(error))}") from None
 

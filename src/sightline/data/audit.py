@@ -8,7 +8,8 @@ arithmetic. Pillow and hashlib let go of the interpreter lock, so threads suffic
 from __future__ import annotations
 
 import hashlib
-import io
+import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def audit_files(
     def check(rows: Sequence[int]) -> int:
         grey = np.zeros((len(rows), perceptual.SIDE, perceptual.SIDE), np.uint8)
         for place, row in enumerate(rows):
-            _check_file(root / paths[row], row, found, grey[place])
+            _check_file(os.path.join(root, paths[row]), row, found, grey[place])
         found.phash[rows], found.thumb[rows] = perceptual.looks(grey)
         return len(rows)
 
@@ -110,17 +111,18 @@ def _chunks(count: int) -> Iterator[range]:
     return (range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
 
 
-def _check_file(path: Path, row: int, found: Findings, grey: np.ndarray) -> None:
+def _check_file(path: str, row: int, found: Findings, grey: np.ndarray) -> None:
     """Write what the file at `path` is into `row` of `found`, and how it looks into `grey`, uint8 [32, 32]."""
     try:
         data = pictures.read_bytes(path)
         found.size_bytes[row] = len(data)
         found.sha256[row] = np.frombuffer(hashlib.sha256(data).digest(), np.uint8)
         image = pictures.opened(data)
-        notes = noteworthy(image, path.suffix)
-        turned = image.getexif().get(ORIENTATION, 1) in range(5, 9)
-        found.width[row], found.height[row] = image.size[::-1] if turned else image.size
-        _verify(data, image.format)
+        if image.format == "PNG":
+            _check_png(data)
+        width, height = image.size
+        orientation, notes = noteworthy(image, os.path.splitext(path)[1])
+        found.width[row], found.height[row] = (height, width) if orientation > 4 else (width, height)
         image.draft("L", (perceptual.SIDE, perceptual.SIDE))
         grey[:] = perceptual.small(pictures.upright(pictures.decoded(image)))
         found.notes[row] = ", ".join(notes)
@@ -128,33 +130,38 @@ def _check_file(path: Path, row: int, found: Findings, grey: np.ndarray) -> None
         found.reason[row] = error.reason
 
 
-def noteworthy(image: Image.Image, suffix: str) -> list[str]:
-    """What is special about an opened picture that is kept: names in alphabetical order."""
+def noteworthy(image: Image.Image, suffix: str) -> tuple[int, list[str]]:
+    """The EXIF orientation (1 to 8) of an opened picture, and names of what is special about it, in order."""
+    tile = getattr(image, "tile", None)  # how the file packs its pixels: "RGB;16B", say; decoding forgets it
+    packing = str(tile[0][3]) if tile else ""
     try:
-        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+        orientation = image.getexif().get(ORIENTATION, 1)
         animated = image.format != "MPO" and getattr(image, "n_frames", 1) > 1
     except Exception:  # damaged EXIF or a broken later frame
         raise PictureError("truncated or corrupt") from None
-    tile = getattr(image, "tile", None)  # how the file packs its pixels: "RGB;16B", say
-    packing = str(tile[0][3]) if tile else ""
+    orientation = orientation if orientation in range(1, 9) else 1
     kind = "JPEG" if image.format == "MPO" else image.format
     found = {
         "16-bit": pictures.is_deep(image) or (";16" in packing and "BGR;16" not in packing),
         "alpha": pictures.has_alpha(image),
         "animated": animated,
         "cmyk": image.mode == "CMYK",
-        "exif-rotated": turned,
+        "exif-rotated": orientation > 1,
         "palette": image.mode in ("P", "PA"),
         "wrong-suffix": pictures.SUFFIXES.get(suffix.lower()) != kind,
     }
-    return [name for name, holds in found.items() if holds]
+    return orientation, [name for name, holds in found.items() if holds]
 
 
-def _verify(data: bytes, kind: str | None) -> None:
-    """PNG carries checksums that decoding skips."""
-    if kind != "PNG":
-        return
-    try:
-        Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-    except Exception:
-        raise PictureError("truncated or corrupt") from None
+def _check_png(data: bytes) -> None:
+    """PNG carries a checksum a chunk, which decoding skips, and an end mark."""
+    place = 8
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        end = place + 12 + length
+        if int.from_bytes(data[end - 4 : end], "big") != zlib.crc32(data[place + 4 : end - 4]):
+            break
+        if data[place + 4 : place + 8] == b"IEND":
+            return
+        place = end
+    raise PictureError("truncated or corrupt")

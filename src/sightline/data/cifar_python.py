@@ -16,6 +16,7 @@ import numpy as np
 
 from sightline.core.errors import UserError, named
 
+UINT8 = ("u1", "|u1", "uint8")
 _ARRAY = "_reconstruct"
 _NAMES = {
     ("numpy.core.multiarray", _ARRAY),
@@ -69,7 +70,8 @@ def read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_names(path: Path) -> tuple[str, ...] | None:
     """The ten class names in `batches.meta`, or None when it does not hold them."""
-    names = [_text(name) for name in _read(path).get("label_names", ())]
+    listed = _read(path).get("label_names")
+    names = [_text(name) for name in listed] if isinstance(listed, list) else []
     return tuple(names) if len(names) == len(set(names)) == 10 else None
 
 
@@ -84,19 +86,28 @@ def _read(path: Path) -> dict[str, Any]:
     return {_text(key): value for key, value in content.items()}
 
 
+def _plain(value: Any) -> Any:
+    """A value, or the bytes that a stand-in for `_codecs.encode` was told of: so Python 3 writes them in protocol 2."""
+    if isinstance(value, _Inert) and value.name == "encode" and value.args and isinstance(value.args[0], str):
+        return value.args[0].encode("latin-1", "replace")
+    return value
+
+
 def _text(value: Any) -> str:
+    value = _plain(value)
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _array(value: Any) -> np.ndarray | None:
     """The uint8 [N, 3072] array a stand-in was told of: state (version, shape, dtype, Fortran order, bytes)."""
-    if not isinstance(value, _Inert) or value.name != _ARRAY or len(value.state) != 5:
+    if not isinstance(value, _Inert) or value.name != _ARRAY or not _is_tuple(value.state, 5):
         return None
     _, shape, dtype, fortran, data = value.state
-    if isinstance(data, _Inert) and data.name == "encode" and isinstance(data.args[0], str):
-        data = data.args[0].encode("latin-1", "replace")  # how Python 3 writes bytes in the old protocol
+    data = _plain(data)
     kind = _text(dtype.args[0]) if isinstance(dtype, _Inert) and dtype.args else ""
-    plain = kind in ("u1", "|u1", "uint8") and not fortran and isinstance(data, bytes)
-    if not plain or len(shape) != 2 or shape[1] != 3072 or shape[0] * 3072 != len(data):
-        return None
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    fits = _is_tuple(shape, 2) and shape[1] == 3072 and isinstance(data, bytes) and shape[0] == len(data) / 3072
+    return np.frombuffer(data, np.uint8).reshape(-1, 3072) if fits and not fortran and kind in UINT8 else None
+
+
+def _is_tuple(value: Any, length: int) -> bool:
+    return isinstance(value, tuple) and len(value) == length

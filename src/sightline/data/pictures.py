@@ -8,7 +8,9 @@ Only formats that Pillow decodes by itself are tried: EPS, for one, would start 
 from __future__ import annotations
 
 import io
+import os
 import re
+import stat
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -33,8 +35,9 @@ _HEIC = re.compile(rb".{4}ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", re.DOTALL)
 HEIC = "HEIC, which is not read: export it as JPEG"
 _ROW = re.compile(r"(.+\.npy)#(\d+)", re.DOTALL)
 
-# Pillow warns from 89 megapixels on; here MAX_PIXELS decides, and says so in the verdict.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow also warns, of a broken EXIF entry or of more than 89 megapixels; here every file gets a verdict instead.
+for _kind in (UserWarning, RuntimeWarning):
+    warnings.filterwarnings("ignore", category=_kind, module=r"PIL\.")
 
 
 class PictureError(UserError):
@@ -64,11 +67,15 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
 
 def read_bytes(path: str | Path) -> bytes:
     """The file's bytes; PictureError when there is no such file, or it is a folder or a device."""
-    path = Path(path)
-    if not path.is_file():
-        raise PictureError("not an image" if path.exists() else "no such file")
     try:
-        return path.read_bytes()
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        raise PictureError("no such file") from None
+    if not stat.S_ISREG(mode):
+        raise PictureError("not an image")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
     except OSError:
         raise PictureError("cannot be read") from None
 
@@ -158,10 +165,10 @@ def _array_row(path: str, row: int) -> Image.Image:
 def array_file(path: str | Path) -> np.ndarray:
     """The uint8 pictures [N, H, W] or [N, H, W, 3] in a .npy file, memory-mapped."""
     try:
-        stat = Path(path).stat()
-    except OSError:
+        age = os.stat(path)
+    except (OSError, ValueError):
         raise PictureError("no such file", path) from None
-    return _mapped(str(path), stat.st_mtime_ns, stat.st_ino)
+    return _mapped(str(path), age.st_mtime_ns, age.st_ino)
 
 
 @lru_cache(maxsize=8)
