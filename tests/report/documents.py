@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sightline.evaluation.findings import findings
+
 FIGURES = {  # parameters, MACs, seconds, training images/s, running images/s, peak bytes, skill
     "resnet20": (272_474, 40_813_184, 74.2, 412.0, 3180.0, 742_000_000, 5.2),
     "googlenet": (6_166_250, 1_528_106_240, 492.7, 61.3, 388.4, 1_310_000_000, 5.6),
@@ -32,16 +34,17 @@ def comparison(
     answers = {arch: _probabilities(random, labels, len(classes), FIGURES[arch][-1], hardness) for arch in archs}
     networks = [_network(random, arch, seeds, classes, labels, answers[arch]) for arch in archs]
     pairs = [_pair(a, b, labels, answers) for i, a in enumerate(archs) for b in archs[i + 1 :]]
-    best = max(networks, key=lambda n: n["top1"]["mean"])
+    about = {
+        "name": "digits",
+        "fingerprint": "9c1e4b7a" * 8,
+        "classes": classes,
+        "counts": {"train": 1197, "validation": 240, "test": num_pictures},
+    }
     return {
         "kind": "comparison",
-        "dataset": {
-            "name": "digits",
-            "fingerprint": "9c1e4b7a" * 8,
-            "classes": classes,
-            "counts": {"train": 1197, "validation": 240, "test": num_pictures},
-        },
+        "dataset": about,
         "networks": networks,
+        "pairing": "McNemar's exact test, one answer a picture: each network's probabilities averaged over its seeds",
         "pairs": pairs,
         "mistakes": [m for arch in archs for m in _mistakes(arch, classes, labels, answers[arch])],
         "disagreements": [
@@ -50,11 +53,7 @@ def comparison(
             for b in archs[i + 1 :]
             for d in _disagreements(a, b, classes, labels, answers)
         ],
-        "findings": [
-            f"{best['arch']} names {best['top1']['mean'] * 100:.1f} % of {num_pictures} test pictures correctly.",
-            *(f"{p['a']} and {p['b']} differ on {p['only_a'] + p['only_b']} of them." for p in pairs[:1]),
-            "resnet20 runs eight times as many pictures a second, with a twentieth of the parameters.",
-        ],
+        "findings": findings(networks, pairs, about),
         "machine": {
             "system": "Linux x86_64",
             "processor": "Intel(R) Xeon(R) CPU @ 2.60GHz",
@@ -88,14 +87,7 @@ def dataset(classes: list[str] | None = None) -> dict[str, Any]:
         "path": "/home/anna/datasets/digits",
         "root": "/home/anna/photos",
         "counts": counts,
-        "verdicts": {
-            "fine": 1770,
-            "near duplicate": 17,
-            "EXIF rotated": 6,
-            "empty file": 2,
-            "not an image": 2,
-            "truncated or corrupt": 1,
-        },
+        "verdicts": {"fine": 1770, "noted": 23, "quarantined": 5},
         "quarantined": [
             {"picture": "3/IMG 0012.jpg", "reason": "empty file"},
             {"picture": "7/été 2019.png", "reason": "truncated or corrupt"},
@@ -103,7 +95,7 @@ def dataset(classes: list[str] | None = None) -> dict[str, Any]:
             {"picture": "backup.tar", "reason": "not an image"},
             {"picture": "8/DSC_0001.jpg", "reason": "empty file"},
         ],
-        "notes": ["17 near duplicates were kept on one side of the split."],
+        "notes": {"EXIF rotated": 6, "near duplicate": 17},
         "samples": {
             name: [f"digits.npy#{row}" for row in np.flatnonzero(_targets()[:600] == i)[:8]]
             for i, name in enumerate(classes)
@@ -221,7 +213,7 @@ def _network(
         "train_images_per_s": train_rate,
         "run_images_per_s": run_rate,
         "peak_memory_bytes": peak,
-        "per_class": _per_class(confusion, classes),
+        "per_class": _per_class(confusion // seeds, classes),
         "confusion": confusion.tolist(),
         "calibration": _bins(p, labels),
         "histories": [{"seed": s, "rows": _history(random, arch, top1, seconds)} for s in range(seeds)],

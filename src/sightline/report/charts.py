@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from sightline.report.drawing import chart_of, flexible, log_ticks, padded
+from sightline.report.drawing import chart_of, flexible, log_ticks, padded, rows_height
 from sightline.report.drawing import write_png as write_png
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ def curves(networks: Sequence[Mapping[str, Any]], measure: Literal["loss", "top1
         ),
     )
     clip = measure == "top1"  # its axis leaves the first epochs out
+    dots = len({record["epoch"] for record in records}) < 3  # one epoch makes no line
     title = "cross-entropy loss" if measure == "loss" else "top-1 accuracy"
     seeds = base.mark_line(strokeWidth=1, opacity=0.35, clip=clip).encode(
         y=alt.Y("value:Q", scale=scale, axis=axis, title=title), detail="seed:N"
     )
-    mean = base.mark_line(strokeWidth=2.25, clip=clip).encode(
+    mean = base.mark_line(strokeWidth=2.25, clip=clip, point=dots).encode(
         y=alt.Y("mean(value):Q", scale=scale, axis=axis, title=title),
         tooltip=["network:N", "part:N", "epoch:Q", alt.Tooltip("mean(value):Q", title=title, format=".4~f")],
     )
@@ -96,7 +97,7 @@ def accuracy(networks: Sequence[Mapping[str, Any]]) -> Chart:
         .mark_point(filled=True, size=95, opacity=1)
         .encode(x("mean:Q"), y, colour, shape, tooltip=["network:N", "part:N", alt.Tooltip("mean:Q", format=".2%")])
     )
-    return flexible(alt.layer(bars, ticks, dots), height=max(110, 52 * len(networks) + 40))
+    return flexible(alt.layer(bars, ticks, dots), height=rows_height(len(networks), each=46))
 
 
 def per_class(networks: Sequence[Mapping[str, Any]]) -> Chart:
@@ -133,7 +134,7 @@ def per_class(networks: Sequence[Mapping[str, Any]]) -> Chart:
             tooltip=["class:N", "network:N", alt.Tooltip("f1:Q", title="F1", format=".3f"), "pictures:Q"],
         )
     )
-    return flexible(alt.layer(lines, dots), height=alt.Step(24))
+    return flexible(alt.layer(lines, dots), height=rows_height(len(worst)))
 
 
 def calibration(networks: Sequence[Mapping[str, Any]]) -> Chart:
@@ -229,7 +230,7 @@ def class_counts(classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]
             tooltip=["class:N", "split:N", "pictures:Q"],
         )
     )
-    return flexible(chart, height=260 if many else alt.Step(26))
+    return flexible(chart, height=260 if many else rows_height(len(classes)))
 
 
 def _names(networks: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -272,4 +273,4 @@ def _accuracy_scale(records: _Records) -> tuple[Any, Any]:
 
     last = max((record["epoch"] for record in records), default=0)
     settled = [record["value"] for record in records if record["epoch"] > last / 10] or [0.0]
-    return alt.Scale(domain=[math.floor(min(settled) * 20) / 20, 1]), alt.Axis(format=".0%", tickCount=6)
+    return alt.Scale(domain=[min(0.95, math.floor(min(settled) * 20) / 20), 1]), alt.Axis(format=".0%", tickCount=6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,10 @@ WIDE_MATRIX = 24  # classes beyond which a confusion matrix takes the whole widt
 
 
 def comparison_sections(document: Document) -> list[Section]:
-    """All sections of a comparison document (`evaluate.comparison`), in reading order; empty ones are left out."""
+    """All sections of a comparison document (`evaluation.comparison`), in reading order; empty ones are left out."""
     networks = document["networks"]
     sections = [
-        Section("findings", "Findings", "findings.html.j2", {"findings": document["findings"]}),
+        Section("findings", "Findings", "findings.html.j2", {"findings": [*map(_spoken, document["findings"])]}),
         _results(document),
         _training(networks),
         _confusion(document),
@@ -28,6 +29,12 @@ def comparison_sections(document: Document) -> list[Section]:
         _cost(networks),
     ]
     return [section for section in sections if section is not None]
+
+
+def _spoken(finding: str) -> list[tuple[str, bool]]:
+    """A finding in pieces, each with whether it stands in brackets: intervals and tests are set more quietly."""
+    pieces = re.split(r"(\([^()]*\))", finding)
+    return [(piece, i % 2 == 1) for i, piece in enumerate(pieces) if piece]
 
 
 def _results(document: Document) -> Section:
@@ -51,10 +58,13 @@ def _basis(document: Document) -> str:
     """What the intervals stand on."""
     test = wording.whole(document["dataset"]["counts"].get("test"))
     seeds = {len(network["top1"]["values"]) for network in document["networks"]}
+    single = f"the 95 % interval (Wilson) says how far {test} other test pictures could land"
+    several = "the 95 % interval (t) is that of the mean over them"
     if max(seeds) == 1:
-        return f"One training each; the 95 % interval (Wilson) is that of {test} test pictures."
-    count = str(min(seeds)) if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
-    return f"Means of {count} trainings each with other seeds; the 95 % interval (t) is that of the mean over them."
+        return f"One training each; {single}."
+    if min(seeds) > 1:
+        return f"Means over {min(seeds)}{'' if len(seeds) == 1 else f' to {max(seeds)}'} seeds; {several}."
+    return f"Where there are several seeds, their mean; {several}. Where there is one, {single}."
 
 
 def _training(networks: Sequence[Document]) -> Section | None:
@@ -109,7 +119,7 @@ def _disagreements(document: Document) -> Section | None:
         )
         for pair in document["pairs"]
     ]
-    data = {"pairs": pairs, "note": document.get("pairs_note", "")}
+    data = {"pairs": pairs, "pairing": document["pairing"]}
     return Section("differences", "Where the networks differ", "differences.html.j2", data)
 
 

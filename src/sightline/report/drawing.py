@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.core.artifact import write_bytes
-from sightline.core.errors import named
 from sightline.report import palette
+from sightline.report.wording import printable
 
 if TYPE_CHECKING:
     from altair import Chart as _Chart
@@ -30,7 +30,7 @@ def write_png(chart: Chart, path: Path, *, title: str = "", width: int = 720, he
     """Draw `chart` on white under its `title`, at twice `width` pixels, into `path`."""
     import vl_convert
 
-    spec = specification(chart) | {"width": width} | ({"title": named(title)} if title else {})
+    spec = specification(chart) | {"width": width} | ({"title": printable(title)} if title else {})
     if height is not None:
         spec["height"] = height
     config = palette.theme(palette.LIGHT, legends=True) | {"background": palette.LIGHT["paper"], "padding": 16}
@@ -44,12 +44,17 @@ def chart_of(records: Iterable[dict[str, Any]]) -> _Chart:
     return alt.Chart(alt.InlineData(values=list(records)))
 
 
-def flexible(chart: Chart, height: Any) -> Chart:
-    """`chart` as wide as its container; `height` in pixels or an Altair Step."""
+def flexible(chart: Chart, height: int) -> Chart:
+    """`chart` as wide as its container and `height` pixels high, its axes included."""
     import altair as alt
 
-    fit: Any = "fit-x" if isinstance(height, alt.Step) else "fit"
-    return chart.properties(width="container", height=height, autosize=alt.AutoSizeParams(type=fit, contains="padding"))
+    fit = alt.AutoSizeParams(type="fit", contains="padding")
+    return chart.properties(width="container", height=height, autosize=fit)
+
+
+def rows_height(rows: int, each: int = 24) -> int:
+    """Pixels for `rows` rows and the axis below them."""
+    return max(110, each * rows + 48)
 
 
 def padded(values: Sequence[float]) -> list[float]:
@@ -71,7 +76,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return named(value)
+        return printable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

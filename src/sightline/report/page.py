@@ -3,8 +3,8 @@
 A `Section` is a template with its data and figures. The page numbers no figures and keeps no state: what it needs of
 script, style and pictures is inlined, and a strict Content-Security-Policy (hashes of exactly our own scripts and
 style, pictures only from inside the page) makes anything that slipped through escaping inert. Vega runs in its
-interpreter mode, so no script is ever made from a string. Every text that is printed goes through `named`, then through
-HTML escaping: a class called `<script>` or with a newline inside is only a name.
+interpreter mode, so no script is ever made from a string. Every text that is printed goes through `printable`, then
+through HTML escaping: a class called `<script>` or with a newline inside is only a name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.core.artifact import write_text
-from sightline.core.errors import named
 from sightline.report import drawing, palette, wording
 from sightline.report.thumbnail import thumbnail
 
@@ -145,12 +144,9 @@ def _environment(pictures: Mapping[str, bytes]) -> Environment:
 
 
 def _printable(value: Any) -> Any:
-    """Text without control characters; the no-break space, which joins a figure and its unit, may stay."""
     from markupsafe import Markup
 
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "\u00a0".join(map(named, value.split("\u00a0")))
+    return wording.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _markup(text: str) -> Any:

@@ -87,7 +87,7 @@ def _subtitle(documents: Sequence[Document]) -> str:
         classes = main["classes"]
     else:
         return ""
-    spoken = ", ".join(f"{wording.whole(n)} {_SPOKEN.get(split, split)}" for split, n in counts.items())
+    spoken = ", ".join(f"{wording.whole(n)} {_SPOKEN.get(split, split)}" for split, n in counts.items() if n)
     return f"{len(classes)} classes · {spoken} pictures"
 
 

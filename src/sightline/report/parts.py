@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from sightline.report.page import Figure, Section
 
 Document = Mapping[str, Any]
 SAMPLES = 8  # pictures shown of each class
+LISTED_FILES = 200  # left-out files named one by one
 
 
 def dataset_sections(document: Document) -> list[Section]:
@@ -22,7 +24,17 @@ def dataset_sections(document: Document) -> list[Section]:
     counts, classes = document["counts"], document["classes"]
     totals = {split: sum(counts[split].values()) for split in counts}
     samples = {name: list(names)[:SAMPLES] for name, names in document.get("samples", {}).items() if names}
-    data = {"document": document, "totals": totals, "samples": samples}
+    left_out = document["quarantined"]
+    reasons = Counter(file["reason"] for file in left_out).most_common()
+    data = {
+        "document": document,
+        "totals": totals,
+        "samples": samples,
+        "left_out": left_out[:LISTED_FILES],
+        "more": max(0, len(left_out) - LISTED_FILES),
+        "reasons": reasons,
+        "noted": sorted(document["notes"].items(), key=lambda note: -note[1]),
+    }
     figure = Figure("class-counts", "Pictures in each class", class_counts(classes, counts))
     return [Section("dataset", "The pictures", "dataset.html.j2", data, [figure])]
 

@@ -10,9 +10,16 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from sightline.core.errors import named
+
 UNKNOWN = "–"
 _NBSP = "\u00a0"
 SIGNIFICANT = 0.05
+
+
+def printable(text: str) -> str:
+    r"""`text` without control characters (a newline becomes \n); no-break spaces, which our figures need, may stay."""
+    return _NBSP.join(map(named, text.split(_NBSP)))
 
 
 def percent(fraction: float | None) -> str:
@@ -99,8 +106,8 @@ def p_value(p: float | None) -> str:
     if not _known(p):
         return UNKNOWN
     if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.3f}" if p < 0.01 else f"p = {p:.2f}"
+        return f"p{_NBSP}<{_NBSP}0.001"
+    return f"p{_NBSP}={_NBSP}{p:.{3 if p < 0.01 else 2}f}"
 
 
 def paired(pair: Mapping[str, Any]) -> str:
