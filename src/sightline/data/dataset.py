@@ -45,12 +45,15 @@ class Dataset:
         document = artifact.read_json(path / DOCUMENT, "Dataset")
         if document.get("kind") != "dataset" or document.get("format") != FORMAT:
             raise UserError(f"{named(path)} is no Dataset of this version: make it again with `sightline data`")
+        try:
+            name, classes = str(document["name"]), tuple(str(label) for label in document["classes"])
+            fingerprint, root = document["fingerprint"], path / document["root"]  # an absolute root replaces `path`
+        except (KeyError, TypeError):
+            raise UserError(f"damaged Dataset: {named(path / DOCUMENT)} lacks a part; make it again") from None
         table = Manifest.open(path / MANIFEST)
-        classes = tuple(document["classes"])
-        if table.fingerprint(classes) != document["fingerprint"]:
+        if table.fingerprint(classes) != fingerprint:
             raise UserError(f"damaged Dataset: {named(path / MANIFEST)} does not match its fingerprint; make it again")
-        root = path / document["root"]  # an absolute root replaces `path`
-        return cls(path, root, document["name"], classes, document["fingerprint"], table, document)
+        return cls(path, root, name, classes, fingerprint, table, document)
 
     def rows(self, split: str) -> np.ndarray:
         """The usable rows of "train", "validation" or "test", int64, ascending."""
@@ -92,8 +95,8 @@ class Dataset:
                 {"picture": safe(table.path[row]), "notes": table.notes[row].split(", ")} for row in noted[:NOTED_CAP]
             ],
             "noted_total": len(noted),
-            "source": self.document["source"],
-            "seed": self.document["seed"],
+            "source": self.document.get("source"),
+            "seed": self.document.get("seed"),
         }
 
     def _counts(self, split: str) -> dict[str, int]:

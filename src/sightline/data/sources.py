@@ -38,7 +38,7 @@ def locate(source: str | Path, sha256: str | None, allow_private: bool, progress
     text = str(source)
     if re.match(r"https?://", text, re.IGNORECASE):
         return _remote(text, sha256, allow_private, progress)
-    if re.match(r"[a-z]{3,}://", text, re.IGNORECASE) and not text.lower().startswith("file://"):
+    if re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE) and not text.lower().startswith("file://"):
         raise UserError(f"{named(text)} is no address we can fetch: use http, https or file")
     path = Path(os.path.abspath(_file_path(text) if text.lower().startswith("file://") else text))
     if path.exists():
