@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sightline.report import palette
 from sightline.report.pages import report_page
 from tests.report import documents
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 pytestmark = pytest.mark.browser
 
@@ -42,11 +43,16 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def opened(browser: Browser, path: Path, width: int, troubles: list[str], **options: Any) -> Page:
     """The page at `width` pixels once all is drawn; what it should not have done is added to `troubles`."""
+
+    def refuse(dialog: Dialog) -> None:
+        troubles.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
     tab = browser.new_page(viewport={"width": width, "height": 900}, **options)
     tab.add_init_script(WATCH)
     tab.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: troubles.append(str(error)))
-    tab.on("dialog", lambda dialog: (troubles.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    tab.on("dialog", refuse)
     tab.on(
         "request", lambda request: None if request.url.startswith(("file:", "data:")) else troubles.append(request.url)
     )
@@ -90,6 +96,19 @@ def test_charts_follow_the_theme_and_the_width(browser: Browser, report: Path) -
     tab.wait_for_function(
         "([line, wide]) => document.querySelector(line)?.getBBox().width < wide * 0.9", arg=[line, wide]
     )
+    assert troubles == []
+    tab.close()
+
+
+def test_paper_is_light_whatever_the_screen(browser: Browser, report: Path) -> None:
+    troubles: list[str] = []
+    tab = opened(browser, report, 1400, troubles, color_scheme="dark")
+    stroke = """document.querySelector('#chart-loss [class*="mark-line"] path').getAttribute("stroke")"""
+    assert tab.evaluate(stroke) == palette.DARK["networks"][0]
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate(stroke) == palette.LIGHT["networks"][0]
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.evaluate(stroke) == palette.DARK["networks"][0]
     assert troubles == []
     tab.close()
 

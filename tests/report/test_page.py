@@ -130,7 +130,7 @@ def test_a_document_of_another_kind_is_our_mistake(tmp_path: Path) -> None:
 
 
 def test_a_chart_that_fails_leaves_no_page(tmp_path: Path) -> None:
-    section = Section("a", "A", "findings.html.j2", {"findings": []}, [Figure("f", "F", chart=None)])  # type: ignore[arg-type]
+    section = Section("a", "A", "findings.html.j2", {"findings": []}, [Figure("f", "F", chart=None)])
     with pytest.raises(AttributeError):
         page("title", [section], tmp_path / "report.html", pictures={})
     assert not (tmp_path / "report.html").exists()
@@ -142,7 +142,7 @@ import sys
 sys.modules.update(dict.fromkeys(("altair", "vl_convert", "torch", "pyarrow", "scipy", "sklearn", "pandas")))
 from pathlib import Path
 from sightline.report.pages import search_page
-document = {{"kind": "search", "queries": [{{"picture": "a", "neighbours": [
+document = {{"kind": "search", "index": "digits", "queries": [{{"picture": "a", "neighbours": [
     {{"picture": "b", "label": "cat", "split": "train", "distance": 0.25}}]}}]}}
 search_page(document, {{}}, Path({str(tmp_path / "search.html")!r}))
 """

@@ -74,7 +74,9 @@ def _title(documents: Sequence[Document]) -> str:
         listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         listed = listed if len(names) <= 4 else f"{len(names)} networks"
         return f"{listed} on {main['dataset']['name']}"
-    return {"dataset": f"The pictures of {main.get('name')}", "search": "Look-alikes"}.get(main["kind"], "New pictures")
+    if main["kind"] == "dataset":
+        return str(main["name"])
+    return f"Searched in {main['index']}" if main["kind"] == "search" else "What the network says"
 
 
 def _subtitle(documents: Sequence[Document]) -> str:

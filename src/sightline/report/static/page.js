@@ -6,6 +6,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const boxes = [...document.querySelectorAll("[data-spec]")];
   const drawn = new Map();
+  let printing = false; // paper is light, whatever the screen is
 
   async function draw(box) {
     const spec = read(box.dataset.spec);
@@ -14,7 +15,7 @@
     const options = {
       mode: "vega-lite",
       renderer: "svg",
-      config: themes[dark.matches ? "dark" : "light"],
+      config: themes[dark.matches && !printing ? "dark" : "light"],
       ast: true, // Vega's interpreter: no code is made from strings
       actions: false,
       defaultStyle: false,
@@ -42,5 +43,11 @@
     waiting = setTimeout(drawAll, 150);
   });
   dark.addEventListener("change", drawAll);
+  for (const [event, now] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(event, () => {
+      printing = now;
+      if (dark.matches) drawAll(); // done before the paper is: nothing in it waits for more than microtasks
+    });
+  }
   drawAll();
 })();
