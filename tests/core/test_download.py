@@ -164,6 +164,12 @@ def test_private_addresses_are_refused_before_a_proxy_is_asked(
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
+def test_a_place_that_cannot_be_written(server: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("in the way")
+    with pytest.raises(UserError, match="cannot keep the download"):
+        download(f"{server}/a", tmp_path / "a" / "b", allow_private=True)
+
+
 def test_unknown_hosts_and_closed_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     for url in ("http://sightline.invalid/a", "http://127.0.0.1:9/a"):

@@ -42,7 +42,14 @@ def download(
     UserError when there is no such file or network, when the address leads to a private, loopback or link-local
     place (unless `allow_private`), and when the content does not hash to `sha256`; that content is then removed.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _download(url, target, sha256, allow_private, progress)
+    except OSError as error:
+        raise UserError(f"cannot keep the download in {named(target.parent)}: {error.strerror}") from None
+
+
+def _download(url: str, target: Path, sha256: str | None, allow_private: bool, progress: Progress) -> None:
     part = target.with_name(target.name + ".part")
     scheme = urllib.parse.urlsplit(url).scheme.lower()
     if scheme == "file":
@@ -116,11 +123,19 @@ def _fetch(opener: urllib.request.OpenerDirector, url: str, part: Path, progress
         title = "Downloading " + (Path(urllib.parse.urlsplit(url).path).name or "file")
         with progress.task(title, total, "bytes") as advance, part.open("ab" if resumed else "wb") as file:
             advance(have)
-            while block := answer.read(BLOCK):
+            while block := _read(answer):
                 file.write(block)
                 have += len(block)
                 advance(len(block))
     return total is None or have == total
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    """The next block; a failure of the connection is told apart from one of the disk."""
+    try:
+        return answer.read(BLOCK)
+    except OSError as error:
+        raise http.client.HTTPException(_why(error)) from None
 
 
 def _mark(headers: email.message.Message) -> str:

@@ -100,11 +100,14 @@ def in_threads(work: Callable[[Sequence[int]], T], chunks: Iterable[Sequence[int
     """`work` on each chunk, in order, in threads, with only a few chunks waiting at a time."""
     count = workers or cpu_quota()
     todo = iter(chunks)
-    with ThreadPoolExecutor(count) as pool:
+    pool = ThreadPoolExecutor(count)
+    try:
         waiting: list[Future[T]] = [pool.submit(work, chunk) for chunk in islice(todo, 4 * count)]
         while waiting:
             yield waiting.pop(0).result()
             waiting.extend(pool.submit(work, chunk) for chunk in islice(todo, 1))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or an interrupt nothing that waits is begun
 
 
 def _chunks(count: int) -> Iterator[range]:

@@ -164,7 +164,9 @@ def _from_arrays(
 ) -> tuple[Labelled, Findings]:
     """Keep the pictures as one array file; what they were unpacked from goes."""
     with (folder / ARRAY).open("wb") as file:
-        np.lib.format.write_array(file, arrays.images, allow_pickle=False)
+        header = {"descr": "|u1", "fortran_order": False, "shape": arrays.images.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(np.ascontiguousarray(arrays.images).data)  # numpy's own writing hides why it fails
     shutil.rmtree(folder / IMAGES, ignore_errors=True)
     names = [f"{ARRAY}#{row}" for row in range(len(arrays.labels))]
     known = classes if len(classes) == len(arrays.classes) else arrays.classes

@@ -68,6 +68,8 @@ def _local(path: Path, sha256: str | None) -> Source:
         return Source(path.name or "pictures", path, {**identity, "state": _tree_state(path)})
     if not path.is_file():
         raise UserError(f"{named(path)} is neither a file nor a folder")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{named(path)} may not be read: ask for permission to read it")
     if binary.is_part(path.name):
         raise UserError(f"{named(path)} is one part of a dataset: give its folder, {named(path.parent)}")
     if sha256 and sha256_file(path) != sha256.lower():
