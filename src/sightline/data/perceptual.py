@@ -1,7 +1,8 @@
 """What a picture looks like, in few numbers: the perceptual hash of 64 bits, and a grey thumbnail of 16 x 16 pixels.
 
 The hash is ImageHash's `phash` (grey, 32 x 32, the 8 x 8 lowest frequencies of the cosine transform against their
-median), written as two matrix products: ten times faster than its general transform, and tested to be equal.
+median), written as two matrix products over many pictures at once: two to three times faster, without SciPy, and
+tested to be equal.
 """
 
 from __future__ import annotations
