@@ -29,6 +29,7 @@ def labelled_groups(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray
     keys = np.random.default_rng(draw(st.integers(0, 2**32))).integers(0, 256, (count, 32), dtype=np.uint8)
     return labels, groups, keys
 
+
 # What a class or a file may be called by someone who wants a page to run it, or by accident.
 _attacks = st.sampled_from(
     [

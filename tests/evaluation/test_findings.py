@@ -111,22 +111,22 @@ def test_what_is_not_all_does_not_read_as_all() -> None:
 def test_one_network_alone() -> None:
     found = sentences(network("a", 0.98))
     assert found[0].endswith("there is no other network to compare it with.")
-    assert found[1] == "a has 1 k parameters, takes 5 k MACs a picture, trained in 60 s and runs 500 images/s."
+    assert found[1] == "a has 1.0 k parameters, takes 5.0 k MACs a picture, trained in 1 min and runs 500 images/s."
 
 
 def test_cheaper_in_everything() -> None:
     small = network("small", 0.95, parameters=272_474, macs=40_813_184, train_seconds=74, run_images_per_s=3180.0)
     large = network("large", 0.98, parameters=6_166_250, macs=1_528_106_240, train_seconds=492, run_images_per_s=388.4)
     assert sentences(small, large, pairs=[pair("small", "large", 1, 9)])[1] == (
-        "small is the cheaper one: against large it has 272 k parameters instead of 6.17 M, takes 40.8 M MACs a "
-        "picture instead of 1.53 G, trained in 74 s instead of 8.2 min and runs 3,180 images/s instead of 388."
+        "small is the cheaper one: against large it has 272 k parameters instead of 6.2 M, takes 41 M MACs a "
+        "picture instead of 1.5 G, trained in 1 min 14 s instead of 8 min 12 s and runs 3,180 images/s instead of 388."
     )
 
 
 def test_neither_is_cheaper() -> None:
     slim, quick = network("slim", 0.98, parameters=10), network("quick", 0.95, run_images_per_s=900.0)
     assert sentences(slim, quick, pairs=[pair("slim", "quick", 9, 1)])[1] == (
-        "Neither slim nor quick is cheaper throughout: slim has 10 parameters instead of 1 k, while quick runs 900 "
+        "Neither slim nor quick is cheaper throughout: slim has 10 parameters instead of 1.0 k, while quick runs 900 "
         "images/s instead of 500."
     )
 
@@ -139,7 +139,7 @@ def test_times_within_the_noise_are_no_difference() -> None:
 
 def test_unknown_costs_are_left_out() -> None:
     found = sentences(network("a", 0.98, train_seconds=None, parameters=None))
-    assert found[1] == "a takes 5 k MACs a picture and runs 500 images/s."
+    assert found[1] == "a takes 5.0 k MACs a picture and runs 500 images/s."
 
 
 def test_of_three_the_fastest_other_is_named() -> None:

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sightline.core.wording import printable
 from sightline.report.page import Figure, Section, json_in_html, page
 from sightline.report.pages import comparison_page, dataset_page, report_page, search_page
-from sightline.report.wording import printable
 from tests.report import documents
 from tests.report.reading import Parsed, read
 from tests.strategies import hostile_names

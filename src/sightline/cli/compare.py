@@ -28,7 +28,7 @@ from sightline.cli.parameters import (
     Side,
 )
 from sightline.core.errors import UserError, named
-from sightline.report.wording import decimal, duration, interval, percent, rate, scaled, size
+from sightline.core.wording import decimal, duration, interval, percent, rate, scaled, size
 
 
 def command(

@@ -14,7 +14,7 @@ import typer
 
 from sightline.cli.output import Bars, note, print_json, print_line
 from sightline.cli.parameters import Json, Seed
-from sightline.report.wording import duration, size
+from sightline.core.wording import duration, size
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset

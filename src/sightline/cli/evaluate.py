@@ -8,7 +8,7 @@ import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import DATA_HELP, Json, RunName, Split
-from sightline.report.wording import interval, percent
+from sightline.core.wording import interval, percent
 
 
 def command(

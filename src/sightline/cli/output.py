@@ -18,7 +18,7 @@ from rich.text import Text
 
 from sightline.core.errors import named
 from sightline.core.progress import Advance
-from sightline.report.wording import duration, rate, whole
+from sightline.core.wording import duration, rate, whole
 
 console = Console(stderr=True, highlight=False)
 

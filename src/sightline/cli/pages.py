@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 SIDE = 256  # pixels of a thumbnail's longer side
-SAMPLES = 6  # pictures shown of each class
+SAMPLES = 8  # pictures shown of each class
 SAMPLED_CLASSES = 40
 
 

@@ -12,7 +12,7 @@ import typer
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import Json, RunName
 from sightline.core.errors import UserError, named
-from sightline.report.wording import percent
+from sightline.core.wording import percent
 
 if TYPE_CHECKING:
     from sightline.bundle import Prediction

@@ -34,7 +34,7 @@ from sightline.cli.parameters import (
     Workers,
 )
 from sightline.core.errors import UserError, named
-from sightline.report.wording import duration, interval, percent, rate, scaled, size
+from sightline.core.wording import duration, interval, percent, rate, scaled, size
 
 if TYPE_CHECKING:
     from sightline.run import Run

@@ -19,7 +19,7 @@ def standard(size: int, *, mirror: bool, crop: bool) -> Augment:
 
     It draws from torch's global generator, as Kornia does: seed that before each call to repeat a batch.
     """
-    from kornia.augmentation import AugmentationSequential, RandomCrop, RandomHorizontalFlip
+    from kornia.augmentation import RandomCrop, RandomHorizontalFlip
 
     steps: list[torch.nn.Module] = []
     if mirror:
@@ -29,7 +29,7 @@ def standard(size: int, *, mirror: bool, crop: bool) -> Augment:
         steps.append(RandomCrop((size, size), padding=padding, padding_mode="reflect", cropping_mode="slice"))
     if not steps:
         return _unchanged
-    return AugmentationSequential(*steps, data_keys=["input"])
+    return torch.nn.Sequential(*steps)
 
 
 def _unchanged(images: torch.Tensor) -> torch.Tensor:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.core.errors import named
+from sightline.core.wording import SIGNIFICANT, duration, p_value, rate, scaled
 from sightline.evaluation.metrics import wilson
 
-SIGNIFICANT = 0.05
 SAME_FRAC = 0.05  # times and speeds closer than this differ by nothing one would notice
 SMALL_GAP, LARGE_GAP = 0.01, 0.05
 NBSP = "\u00a0"
@@ -68,7 +68,7 @@ def _split(pair: _Document, best: _Document, second: _Document) -> str:
     averaged = ", their seeds averaged" if max(len(best["seeds"]), len(second["seeds"])) > 1 else ""
     return (
         f"{_pictures(pair[mine])} only {_name(best)} gets and {pair[other]:,} only {_name(second)} "
-        f"(McNemar{averaged}, {_p(pair['p_value'])})"
+        f"(McNemar{averaged}, {p_value(pair['p_value'])})"
     )
 
 
@@ -176,24 +176,6 @@ def _pictures(count: int) -> str:
     return f"{count:,} picture" + ("" if count == 1 else "s")
 
 
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}" if value < 0.0995 else f"p = {value:.2f}"
-
-
-def _scaled(count: float) -> str:
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g}{NBSP}{unit}"
-    return f"{count:.0f}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.3g}{NBSP}s"
-    minutes = seconds / 60
-    return f"{minutes:.3g}{NBSP}min" if minutes < 100 else f"{minutes / 60:.3g}{NBSP}h"
-
-
 def _listed(phrases: Sequence[str]) -> str:
     return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
@@ -210,8 +192,8 @@ class _Cost:
 
 
 COSTS = (
-    _Cost("parameters", "has", _scaled, " parameters"),
-    _Cost("macs", "takes", _scaled, " MACs a picture"),
-    _Cost("train_seconds", "trained in", _duration, "", lambda one, other: one * (1 + SAME_FRAC) < other),
-    _Cost("run_images_per_s", "runs", "{:,.0f}".format, " images/s", lambda one, other: one > other * (1 + SAME_FRAC)),
+    _Cost("parameters", "has", scaled, " parameters"),
+    _Cost("macs", "takes", scaled, " MACs a picture"),
+    _Cost("train_seconds", "trained in", duration, "", lambda one, other: one * (1 + SAME_FRAC) < other),
+    _Cost("run_images_per_s", "runs", rate, " images/s", lambda one, other: one > other * (1 + SAME_FRAC)),
 )

@@ -74,7 +74,7 @@ def accuracy(networks: Sequence[Mapping[str, Any]]) -> Chart:
     tests = [{"network": n["arch"], "mean": n["top1"]["mean"], **_bounds(n["top1"])} for n in networks]
     seeds = [{"network": n["arch"], "value": value} for n in networks for value in n["top1"]["values"]]
     y = alt.Y(
-        "network:N", sort=_names(networks), title=None, axis=alt.Axis(grid=False, labelLimit=90, labelFontSize=12.5)
+        "network:N", sort=_names(networks), title=None, axis=alt.Axis(grid=False, labelLimit=130, labelFontSize=12.5)
     )
     values = [r["mean"] for r in records] + [v for t in tests for v in (t["low"], t["high"])]
     scale = alt.Scale(zero=False, domain=padded(values))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sightline.report import charts, tables, wording
+from sightline.core import wording
+from sightline.report import charts, tables
 from sightline.report.confusion import confused_most, confusion, worst_share
 from sightline.report.page import Figure, Section
 

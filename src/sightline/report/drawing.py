@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.core.artifact import write_bytes
+from sightline.core.wording import printable
 from sightline.report import palette
-from sightline.report.wording import printable
 
 if TYPE_CHECKING:
     from altair import Chart as _Chart

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.core import wording
 from sightline.core.artifact import write_text
-from sightline.report import drawing, palette, wording
+from sightline.report import drawing, palette
 from sightline.report.thumbnail import thumbnail
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sightline.report import wording
+from sightline.core import wording
 from sightline.report.page import Section, page
 from sightline.report.parts import closing_sections, dataset_sections, prediction_sections, search_sections
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sightline.report import wording
+from sightline.core import wording
 from sightline.report.page import Figure, Section
 
 Document = Mapping[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.report import wording
+from sightline.core import wording
 
 Network = Mapping[str, Any]
 

@@ -102,12 +102,12 @@ def rate(per_second: float | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Such as p = 0.07, p = 0.003, p < 0.001."""
+    """Such as p = 0.47, p = 0.013, p < 0.001."""
     if not _known(p):
         return UNKNOWN
     if p < 0.001:
         return f"p{_NBSP}<{_NBSP}0.001"
-    return f"p{_NBSP}={_NBSP}{p:.{3 if p < 0.01 else 2}f}"
+    return f"p{_NBSP}={_NBSP}{p:.{3 if p < 0.0995 else 2}f}"
 
 
 def paired(pair: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.report import wording
+from sightline.core import wording
 
 
 def plain(text: str) -> str:
@@ -42,7 +42,7 @@ def plain(text: str) -> str:
         (wording.duration(200_000), "2 d 7 h"),
         (wording.rate(8.72), "8.7"),
         (wording.rate(3180.4), "3,180"),
-        (wording.p_value(0.0731), "p = 0.07"),
+        (wording.p_value(0.0731), "p = 0.073"),
         (wording.p_value(0.0031), "p = 0.003"),
         (wording.p_value(0.0002), "p < 0.001"),
     ],
@@ -60,7 +60,7 @@ def test_a_share_reads_as_all_or_nothing_only_when_it_is(fraction: float) -> Non
 @pytest.mark.parametrize(
     ("only_a", "only_b", "p_value", "expected"),
     [
-        (21, 10, 0.07, "A and B differ on 31 pictures: 21 to 10 for A, p = 0.07: not more than chance."),
+        (21, 10, 0.07, "A and B differ on 31 pictures: 21 to 10 for A, p = 0.070: not more than chance."),
         (2, 18, 0.0004, "A and B differ on 20 pictures: 18 to 2 for B, p < 0.001: more than chance."),
         (3, 3, 1.0, "A and B differ on 6 pictures, 3 to 3: no difference."),
         (0, 1, 1.0, "A and B differ on 1 picture: 1 to 0 for B, p = 1.00: not more than chance."),
