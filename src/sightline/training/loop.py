@@ -128,6 +128,7 @@ class Training:
         torch.manual_seed(_mix(self.recipe.seed, state.epoch * self.loader.steps + state.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(done)
+        self.optimizer.zero_grad()  # before the forward pass, which then takes the freed memory
         labels = self.fabric.to_device(labels)
         inputs = self.normalise(self.augment(self.fabric.to_device(images).float().div_(255)))
         outputs = self.model(inputs.contiguous(memory_format=torch.channels_last))
@@ -135,7 +136,6 @@ class Training:
         loss = self.loss(logits, labels)
         for extra in auxiliary:
             loss = loss + self.recipe.auxiliary_weight * self.loss(extra, labels)
-        self.optimizer.zero_grad()
         self.fabric.backward(loss)
         self.optimizer.step()
         return loss, logits, labels
