@@ -9,18 +9,15 @@ Goal: 1.5 on two processors.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from figures import Figure, parser, tell
 from PIL import Image
 
-from sightline.core.machine import describe, versions
 from sightline.data import archives
 from sightline.data.audit import audit_files
 from sightline.data.layout import find_layout
@@ -59,40 +56,35 @@ def measure(root: Path, repeats: int) -> dict[str, Any]:
             seconds["loop"].append(end - middle)
     ratios = [b / a for a, b in zip(seconds["audit"], seconds["loop"], strict=True)]
     return {
-        "bench": "check_folder",
         "n": len(paths),
-        "repeats": repeats,
         "audit_images_per_s": len(paths) / statistics.median(seconds["audit"]),
         "loop_images_per_s": len(paths) / statistics.median(seconds["loop"]),
         "ratio": statistics.median(ratios),
-        "ratio_low": min(ratios),
-        "ratio_high": max(ratios),
-        "goal": 1.5,
-        "machine": describe(),
-        "versions": versions(),
+        "spread": f"{min(ratios):.2f} to {max(ratios):.2f}",
     }
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help="a folder of class folders, or a zip or tar of one")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
-    options = parser.parse_args()
+    """Measure and tell."""
+    arguments = parser(__doc__)
+    arguments.add_argument("source", type=Path, help="a folder of class folders, or a zip or tar of one")
+    arguments.add_argument("--repeats", type=int, default=7)
+    options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = options.source
         if root.is_file():
             root = Path(folder)
             archives.extract(options.source, root)
-        figures = measure(root, options.repeats)
-    print(f"{'':24}{'images/s':>10}", file=sys.stderr)
-    print(f"{'sightline audit':24}{figures['audit_images_per_s']:10.0f}", file=sys.stderr)
-    print(f"{'Pillow, one process':24}{figures['loop_images_per_s']:10.0f}", file=sys.stderr)
-    spread = f"{figures['ratio_low']:.2f} to {figures['ratio_high']:.2f}"
-    print(f"ratio {figures['ratio']:.2f} ({spread} over {options.repeats} turns, n = {figures['n']})", file=sys.stderr)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        found = measure(root, options.repeats)
+    figure = Figure(
+        "checking photos, images/s, ours over one Pillow loop",
+        f"{found['audit_images_per_s']:.0f}/s",
+        f"{found['loop_images_per_s']:.0f}/s",
+        found["ratio"],
+        ">= 1.5",
+    )
+    n = f"{found['n']} photos ({options.source.name}), {options.repeats} turns, ratios {found['spread']}"
+    tell("check_folder", "Checking a folder of photos", [figure], n, options.json)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def command(path: Path | None) -> str:
+    """The command that measured, without where its JSON went and with files by their names alone."""
+    words = [word for word in sys.argv[1:] if word not in ("--json", str(path))]
+    shown = [Path(word).name if "/" in word else word for word in words]
+    return " ".join(["python", f"bench/{Path(sys.argv[0]).name}", *shown])
+
+
 def tell(name: str, title: str, figures: list[Figure], n: str, path: Path | None, **details: Any) -> None:
     """Print the figures on standard error, and write them as JSON to `path` if there is one."""
     for figure in figures:
@@ -49,7 +56,7 @@ def tell(name: str, title: str, figures: list[Figure], n: str, path: Path | None
     document = {
         "bench": name,
         "title": title,
-        "command": " ".join(["python", *sys.argv]),
+        "command": command(path),
         "n": n,
         "figures": [{**asdict(figure), "met": figure.met} for figure in figures],
         **details,

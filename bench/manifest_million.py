@@ -9,18 +9,16 @@ Goal: the whole process under 2 GB.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import Figure, parser, tell
 
 from sightline.core import artifact
-from sightline.core.machine import PeakMemory, describe, versions
+from sightline.core.machine import PeakMemory
 from sightline.data.assemble import Labelled, Plan, assemble
 from sightline.data.audit import Findings
 from sightline.data.dataset import DOCUMENT, FORMAT, MANIFEST, Dataset
@@ -66,37 +64,23 @@ def measure(rows: int) -> dict[str, Any]:
         summary = Dataset.open(folder).summary()
         opened = time.perf_counter()
     return {
-        "bench": "manifest_million",
-        "n": rows,
-        "peak_memory_bytes": memory.peak_bytes,
-        "goal_bytes": 2 << 30,
-        "assemble_seconds": assembled - start,
-        "save_seconds": saved - assembled,
-        "open_seconds": opened - saved,
-        "manifest_bytes": size,
-        "verdicts": summary["verdicts"],
-        "notes": summary["notes"],
-        "machine": describe(),
-        "versions": versions(),
+        "peak_gb": memory.peak_bytes / 1e9,
+        "seconds": f"assembled in {assembled - start:.1f} s, saved in {saved - assembled:.1f} s, "
+        f"opened in {opened - saved:.1f} s",
+        "contents": f"{size / 1e6:.0f} MB on disk, {summary['verdicts']}",
     }
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
-    options = parser.parse_args()
-    figures = measure(options.rows)
-    seconds = {step: figures[f"{step}_seconds"] for step in ("assemble", "save", "open")}
-    print(f"{options.rows:,} rows: peak memory {figures['peak_memory_bytes'] / 2**30:.2f} GB", file=sys.stderr)
-    print(", ".join(f"{step} {value:.1f} s" for step, value in seconds.items()), file=sys.stderr)
-    print(
-        f"manifest {figures['manifest_bytes'] / 2**20:.0f} MB, {figures['verdicts']}, {figures['notes']}",
-        file=sys.stderr,
-    )
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    """Measure and tell."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--rows", type=int, default=1_000_000)
+    options = arguments.parse_args()
+    found = measure(options.rows)
+    gb = found["peak_gb"]
+    figure = Figure(f"a manifest of {options.rows:,} files, peak memory", f"{gb:.2f} GB", "", gb, "<= 2", " GB")
+    n = f"{options.rows:,} made-up rows; {found['seconds']}; {found['contents']}"
+    tell("manifest_million", "A manifest of a million files", [figure], n, options.json)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,16 @@ ratios of each turn. Goal: 1.6 at both batch sizes on two processors, otherwise 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from figures import Figure, parser, tell
 
-from sightline.core.machine import cpu_quota, describe, versions
+from sightline.core.machine import cpu_quota
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import Graph, to_onnx
 from sightline.models import ARCHITECTURES, create
@@ -73,34 +70,33 @@ def measure(arch: str, size: int, seconds: float) -> dict[str, Any]:
             batches[str(batch)] = in_turns(
                 lambda images=images: session.run(images), lambda x=x: model(x), seconds / len(BATCHES)
             )
-    return {
-        "bench": "runtime",
-        "arch": arch,
-        "size": size,
-        "threads": session.threads,
-        "batches": batches,
-        "goal": 1.6,
-        "machine": describe(),
-        "versions": versions(),
-    }
+    return batches
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--arch", choices=ARCHITECTURES, default="resnet50")
-    parser.add_argument("--size", type=int, help="pixels; the network's own when left out")
-    parser.add_argument("--seconds", type=float, default=20, help="how long to measure")
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
-    options = parser.parse_args()
-    figures = measure(options.arch, options.size or ARCHITECTURES[options.arch].size, options.seconds)
-    print(f"{'batch':>5} {'runtime ms':>12} {'eager ms':>12} {'ratio':>7}", file=sys.stderr)
-    for batch, row in figures["batches"].items():
-        spread = f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}, n = {row['n']}"
-        times = f"{row['runtime_ms']:12.1f} {row['eager_ms']:12.1f}"
-        print(f"{batch:>5} {times} {row['ratio']:7.2f} ({spread})", file=sys.stderr)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    """Measure and tell."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--arch", choices=ARCHITECTURES, default="resnet50")
+    arguments.add_argument("--size", type=int, help="pixels; the network's own when left out")
+    arguments.add_argument("--seconds", type=float, default=40, help="how long to measure")
+    options = arguments.parse_args()
+    size = options.size or ARCHITECTURES[options.arch].size
+    batches = measure(options.arch, size, options.seconds)
+    figures = [
+        Figure(
+            f"{options.arch}/{size}, batch {batch}, speed over eager",
+            f"{row['runtime_ms']:.1f} ms",
+            f"{row['eager_ms']:.1f} ms",
+            row["ratio"],
+            ">= 1.6",
+        )
+        for batch, row in batches.items()
+    ]
+    n = ", ".join(
+        f"batch {batch}: {row['n']} turns, ratios {row['ratio_low']:.2f} to {row['ratio_high']:.2f} (10 to 90 %)"
+        for batch, row in batches.items()
+    )
+    tell("runtime", "Runtime against PyTorch eager, channels-last", figures, n, options.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Training: Sightline's loop against a bare PyTorch channels-last loop of the same network, resnet20 on 32x32.
 
-    python bench/train_step.py [--turns 7] [--steps 40] [--json out.json]
+    python bench/train_step.py [--turns 15] [--steps 40] [--json out.json]
 
 Ours reads uint8 batches of 128 from the pixel cache, mirrors and crops them, normalises, counts, and checks the loss;
 the bare loop only repeats forward, backward and step on one ready float batch. Both in float32, taking turns after one
@@ -118,7 +118,7 @@ def bare_turn(model: torch.nn.Module, optimizer: torch.optim.Optimizer, steps: i
 def main() -> None:
     """Measure and tell."""
     arguments = parser(__doc__)
-    arguments.add_argument("--turns", type=int, default=7)
+    arguments.add_argument("--turns", type=int, default=15)
     arguments.add_argument("--steps", type=int, default=40)
     options = arguments.parse_args()
     torch.set_num_threads(cpu_quota())
