@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 NETWORKS = ("resnet20", "googlenet_small")
-EPOCHS = 24
+EPOCHS = 36
 NEW = 4  # test pictures written out as if they came from elsewhere
 
 
