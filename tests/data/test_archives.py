@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
 import io
 import os
 import stat
@@ -178,3 +180,27 @@ def test_encrypted_zips_are_refused(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(UserError, match="encrypted"):
         extract(path, target(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_a_tar_header_of_a_terabyte_is_refused(tmp_path: Path, kind: str) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 1 << 40
+    data = header.tobuf(tarfile.GNU_FORMAT) + bytes(5120)
+    (tmp_path / f"a.{kind}").write_bytes(gzip.compress(data) if kind == "tar.gz" else data)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="is damaged or no zip or tar"):
+        extract(tmp_path / f"a.{kind}", tmp_path / "out")
+
+
+@given(st.sampled_from(["zip", "tar"]), st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=5))
+def test_a_damaged_archive_is_a_user_error(kind: str, changes: list[tuple[float, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = pack(Path(folder, f"a.{kind}"), [("b/1", b"x" * 100), ("b/" + "2" * 120, b"y" * 100)])
+        data = bytearray(path.read_bytes())
+        for place, value in changes:
+            data[int(place * len(data))] = value
+        path.write_bytes(data)
+        Path(folder, "out").mkdir()
+        with contextlib.suppress(UserError):
+            extract(path, Path(folder, "out"))

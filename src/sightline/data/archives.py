@@ -6,6 +6,7 @@ refused as a whole; what was written so far lies in the caller's temporary direc
 
 from __future__ import annotations
 
+import errno
 import lzma
 import stat
 import tarfile
@@ -14,13 +15,18 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Advance, Progress
 
 BLOCK = 1 << 20
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, OverflowError)
+HEADER = 4 << 20  # bytes; a tar header is a name and a few words, whatever size it claims
+# The last four: what zipfile and tarfile let through of headers whose numbers make no sense.
+BROKEN = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
+    ValueError, IndexError, OverflowError, MemoryError,
+)  # fmt: skip
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 
 
@@ -64,9 +70,9 @@ def extract(archive: Path, target: Path, *, limits: Limits = LIMITS, progress: P
     except BROKEN as error:
         raise UserError(f"{named(archive)} is damaged or no zip or tar archive: {named(_line(error))}") from None
     except OSError as error:
-        if error.errno is not None:
+        if error.errno not in (None, errno.EINVAL):  # gzip and bz2 say so; a place before the file's beginning
             raise
-        raise UserError(f"{named(archive)} is damaged: {named(_line(error))}") from None  # gzip and bz2 say so
+        raise UserError(f"{named(archive)} is damaged: {named(_line(error))}") from None
     except NotImplementedError as error:
         raise UserError(f"{named(archive)} is packed in a way we cannot read: {named(_line(error))}") from None
 
@@ -131,7 +137,7 @@ def _zip(archive: Path) -> Iterator[_Member]:
 
 
 def _tar(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive, "r:*") as file:
+    with archive.open("rb") as packed, _Tar.open(fileobj=packed, mode="r:*") as file:
         for info in file:
             if info.isdir():
                 yield _Member(info.name, None)
@@ -142,6 +148,27 @@ def _tar(archive: Path) -> Iterator[_Member]:
             else:
                 raise _link(archive, info.name)
             file.members = []  # type: ignore[attr-defined]  # or a million members stay in memory
+
+
+class _Tar(tarfile.TarFile):
+    """Reads headers through `_Bounded`: a gigabyte of zeros packs into a header of a few megabytes."""
+
+    def __init__(self, name: Any = None, mode: Any = "r", fileobj: Any = None, **options: Any) -> None:
+        bounded: Any = _Bounded(fileobj)  # of a file's methods only those that reading asks for
+        super().__init__(name, mode, bounded, **options)
+
+
+class _Bounded:
+    """An open file that refuses to read more than a header at once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.tell, self.seek, self.close, self._read = file.tell, file.seek, file.close, file.read
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, or fewer at the end."""
+        if count > HEADER:
+            raise tarfile.ReadError(f"a header of {count:,} bytes")
+        return self._read(count)
 
 
 def _link(archive: Path, name: str) -> UserError:
