@@ -39,6 +39,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.ranges.append(asked)
         start = int(asked[6:-1]) if asked and self.headers.get("If-Range") == self.etag else 0
+        if start >= len(CONTENT):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         body = CONTENT[start:]
         self.send_response(206 if start else 200)
         if start:
@@ -194,7 +200,17 @@ def test_file_addresses(tmp_path: Path) -> None:
         ("10.0.0.1", False), ("127.0.0.1", False), ("169.254.169.254", False), ("192.168.1.1", False),
         ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False), ("::1", False), ("fe80::1%eth0", False),
         ("fd00::1", False), ("::ffff:10.0.0.1", False), ("64:ff9b::a00:1", False), ("2002:7f00:1::", False),
+        ("fec0::1", False), ("::127.0.0.1", False),
     ],
 )  # fmt: skip
 def test_is_public(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+@pytest.mark.parametrize("extra", [b"", b"more"])
+def test_a_part_that_is_all_there_already_is_finished(server: str, tmp_path: Path, extra: bytes) -> None:
+    (tmp_path / "a.part").write_bytes(CONTENT + extra)
+    (tmp_path / "a.tag").write_text(Handler.etag)
+    download(f"{server}/a", tmp_path / "a", allow_private=True)
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert len(Handler.ranges) == (2 if extra else 1)

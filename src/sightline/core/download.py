@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import email.message
+import http
 import http.client
 import ipaddress
 import os
@@ -73,7 +74,7 @@ def is_public(address: str) -> bool:
             ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
         )
         ip = wrapped or ip
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or getattr(ip, "is_site_local", False))
 
 
 def _copy(url: str, part: Path) -> None:
@@ -94,6 +95,11 @@ def _fetch_all(url: str, part: Path, allow_private: bool, progress: Progress) ->
                 return
             reason = "the connection broke off"
         except urllib.error.HTTPError as error:
+            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and before:
+                if error.headers.get("Content-Range") == f"bytes */{before}":
+                    return  # stopped between the last byte and the new name
+                part.unlink()
+                continue
             raise UserError(f"{named(url)} cannot be had: the server answers {error.code} {named(error.msg)}") from None
         except urllib.error.URLError as error:
             reason = _why(error.reason)
