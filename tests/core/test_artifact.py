@@ -96,3 +96,29 @@ def test_damaged_json_is_a_user_error(tmp_path: Path, text: str) -> None:
 def test_missing_json_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no thing at .*a\.json is missing"):
         read_json(tmp_path / "a.json", "thing")
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_the_old_one_is_put_back_when_the_swap_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    with directory(tmp_path / "a") as temporary:
+        (temporary / "old").write_text("old")
+    rename, renamed = Path.rename, []
+
+    def cut_short(self: Path, target: Path) -> Path:
+        renamed.append(target)
+        if len(renamed) == 2:
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", cut_short)
+    with pytest.raises(error), directory(tmp_path / "a", replace=True) as temporary:
+        (temporary / "new").write_text("new")
+    assert [p.name for p in tmp_path.rglob("*")] == ["a", "old"]
+
+
+def test_json_that_may_not_be_read_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(UserError, match="cannot read the thing"):
+        read_json(tmp_path / "a.json", "thing")

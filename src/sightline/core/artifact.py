@@ -43,11 +43,12 @@ def _swap(new: Path, path: Path) -> None:
         new.rename(path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    path.rename(old / "old")
     try:
+        path.rename(old / "old")
         new.rename(path)
-    except OSError:
-        (old / "old").rename(path)
+    except BaseException:
+        if (old / "old").exists() and not path.exists():
+            (old / "old").rename(path)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
@@ -91,6 +92,8 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         document = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"no {what} at {named(path.parent)}: {path.name} is missing") from None
+    except OSError as error:
+        raise UserError(f"cannot read the {what} at {named(path)}: {error.strerror}") from None
     except ValueError:
         raise UserError(f"damaged {what}: {named(path)} is not valid JSON; make it again") from None
     if not isinstance(document, dict):
