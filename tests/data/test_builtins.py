@@ -88,3 +88,10 @@ def test_digits_are_scikit_learns() -> None:
     assert np.array_equal(np.round(arrays.images * (16 / 255)), bunch.images)
     assert arrays.labels.tolist() == bunch.target.tolist()
     assert set(arrays.splits) == {""}
+
+
+def test_a_file_damaged_inside_its_gzip_is_not_the_published_one(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"digits" * 5000))
+    packed[20:40] = b"\xff" * 20
+    (tmp_path / "a.gz").write_bytes(packed)
+    assert builtins._md5(tmp_path / "a.gz", unpacked=True) == ""

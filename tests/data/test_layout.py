@@ -140,3 +140,9 @@ def test_folders_nested_too_deep(tmp_path: Path) -> None:
     (tmp_path / Path(*["d"] * 220)).mkdir(parents=True)
     with pytest.raises(UserError, match="nested more than 200 deep"):
         find_layout(tmp_path, "photos")
+
+
+def test_a_link_in_a_circle_is_a_file_like_others(tmp_path: Path) -> None:
+    tree(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    (tmp_path / "cat" / "circle.jpg").symlink_to("circle.jpg")
+    assert places(find_layout(tmp_path, "pets"))["cat/circle.jpg"] == ("cat", "")

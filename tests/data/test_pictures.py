@@ -175,3 +175,12 @@ def test_damaged_bytes_give_a_picture_or_a_picture_error(file: bytes, data: st.D
 def test_any_bytes_give_a_picture_error(data: bytes) -> None:
     with pytest.raises(PictureError):
         open_picture(data)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.png", encoded(picture(0, 16), "PNG"))
+    monkeypatch.setattr(pictures, "MAX_BYTES", path.stat().st_size)
+    assert open_picture(path).size == (16, 16)
+    monkeypatch.setattr(pictures, "MAX_BYTES", path.stat().st_size - 1)
+    with pytest.raises(PictureError, match="file too large"):
+        open_picture(path)

@@ -244,7 +244,7 @@ def test_places_that_must_not_be_written(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.txt").read_bytes() == b"years of work"
 
 
-@pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.1, -0.1), (0.5, 0.5), (None, 1.0)])
+@pytest.mark.parametrize("shares", [(-0.1, 0.1), (0.1, -0.1), (0.5, 0.5), (None, 1.0), (None, float("nan"))])
 def test_shares_that_leave_nothing(tmp_path: Path, shares: tuple[float | None, float]) -> None:
     with pytest.raises(UserError, match="shares"):
         prepare("digits", tmp_path / "out", validation_frac=shares[0], test_frac=shares[1])
@@ -366,3 +366,24 @@ def test_the_cifar_subset_from_its_zip(shared: Callable[[str], Path], tmp_path: 
     for place in (0, 250, 499):
         expected = records[place, 1:].reshape(3, 32, 32).transpose(1, 2, 0)
         assert np.array_equal(np.asarray(dataset.picture(rows[place])), expected)
+
+
+def test_names_too_long_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x" * 300, "x/" * 3000):
+        with pytest.raises(UserError, match="no such file"):
+            prepare(name)
+    photos = write_classes(tmp_path / "photos", {"cat": 3, "dog": 3})
+    with pytest.raises(UserError, match="too long for the disk"):
+        prepare(zipped(photos, tmp_path / ("x" * 248 + ".zip")))
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        archive.writestr("/".join(["n" * 240] * 20), b"x")
+    with pytest.raises(UserError, match="too long for the disk"):
+        prepare(tmp_path / "deep.zip")
+
+
+def test_a_link_in_a_circle_is_left_out(tmp_path: Path) -> None:
+    photos = write_classes(tmp_path / "photos", {"cat": 5, "dog": 5})
+    (photos / "cat" / "circle").symlink_to("circle")
+    (left_out,) = prepare(photos, tmp_path / "out").summary()["quarantined"]
+    assert left_out == {"picture": "cat/circle", "reason": "no such file"}

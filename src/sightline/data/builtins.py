@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,5 +94,5 @@ def _md5(path: Path, unpacked: bool) -> str:
     try:
         with gzip.open(path) if unpacked else path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return ""

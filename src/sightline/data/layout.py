@@ -103,7 +103,15 @@ def walk(root: Path) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
             raise UserError(f"folders in {named(root)} are nested more than {DEPTH} deep: flatten them")
         seen.add((stat.st_dev, stat.st_ino))
         yield here, entries
-        waiting += [os.path.join(here, entry.name) for entry in reversed(entries) if entry.is_dir()]
+        waiting += [os.path.join(here, entry.name) for entry in reversed(entries) if is_folder(entry)]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one; a link that leads in a circle is a file that cannot be read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def safe(name: str) -> str:
@@ -125,7 +133,7 @@ def _read(root: Path) -> _Folder:
         above = tree[_nearest(here, tree)] if folder is None else folder
         for entry in entries:
             path = os.path.join(here, entry.name)
-            if entry.is_dir():
+            if is_folder(entry):
                 if not hidden and not ignored(entry.name):
                     tree[path] = above.folders[entry.name] = _Folder()
                 continue
@@ -145,11 +153,13 @@ def _nearest(path: str, tree: dict[str, _Folder]) -> str:
 
 def _may_be_picture(entry: os.DirEntry[str]) -> bool:
     """By its suffix, or else by its first bytes."""
-    if entry.name.startswith("._") or not entry.is_file():
+    if entry.name.startswith("._"):
         return False
-    if os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-        return True
     try:
+        if not entry.is_file():
+            return False
+        if os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            return True
         with open(entry.path, "rb") as file:
             return looks_like_picture(file.read(32))
     except OSError:

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sightline.core.errors import UserError, named
 
 MAX_PIXELS = 120_000_000  # above the 108 megapixels of a phone; 360 MB once decoded
+MAX_BYTES = 1 << 30  # above MAX_PIXELS of 16 bits with alpha, uncompressed; a stray disk image is not read
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".apng": "PNG", ".gif": "GIF",
@@ -42,7 +43,7 @@ for _kind in (UserWarning, RuntimeWarning):
 
 class PictureError(UserError):
     """A picture that does not open. `reason` is one of "empty file", "not an image", "truncated or corrupt",
-    "too many pixels", "no such file", "cannot be read" and HEIC's.
+    "too many pixels", "file too large", "no such file", "cannot be read" and HEIC's.
     """
 
     def __init__(self, reason: str, name: str | Path | None = None) -> None:
@@ -66,13 +67,15 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The file's bytes; PictureError when there is no such file, or it is a folder or a device."""
+    """The file's bytes; PictureError when there is no such file, it is a folder or device, or above `MAX_BYTES`."""
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except (OSError, ValueError):
         raise PictureError("no such file") from None
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(found.st_mode):
         raise PictureError("not an image")
+    if found.st_size > MAX_BYTES:
+        raise PictureError("file too large")
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -11,6 +11,7 @@ it is then judged by looks better than it is. With no split, or train alone, all
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,10 @@ def prepare(
     of more than 5,000. `sha256` is what an archive must hash to; `allow_private` lets an address point into the local
     network. Raises UserError for anything about the source that the user can mend; then nothing is left behind.
     """
-    if (Path(source) / DOCUMENT).is_file():
+    if os.path.isfile(Path(source) / DOCUMENT):
         return Dataset.open(source)
-    if min(validation_frac or 0, test_frac) < 0 or (validation_frac or 0) + test_frac >= 1:
+    shares = (validation_frac or 0, test_frac)
+    if not (min(shares) >= 0 and sum(shares) < 1):  # also when one is no number
         raise UserError("the shares of validation and test must be 0 or more, and leave something to train on")
     found = locate(source, sha256, allow_private, progress)
     made = {**found.identity, "seed": seed, "validation_frac": validation_frac, "test_frac": test_frac}
@@ -74,6 +76,8 @@ def _mendable(error: OSError, place: Path) -> Exception:
         return UserError(f"the disk of {named(place)} is full: free some space or choose another place")
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return UserError(f"{named(place)} may not be written: choose another place")
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"a name is too long for the disk of {named(place)}: shorten it, or choose another with --out")
     return error
 
 

@@ -15,7 +15,9 @@ from sightline.core.errors import UserError, closest, named
 from sightline.core.hashing import sha256_bytes, sha256_file
 from sightline.core.progress import Progress
 from sightline.data import archives, binary, builtins
-from sightline.data.layout import safe, walk
+from sightline.data.layout import is_folder, safe, walk
+
+LONGEST_NAME = 200  # bytes; a disk takes 255, and temporary names are longer than the thing's own
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def locate(source: str | Path, sha256: str | None, allow_private: bool, progress
     if re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE) and not text.lower().startswith("file://"):
         raise UserError(f"{named(text)} is no address we can fetch: use http, https or file")
     path = Path(os.path.abspath(_file_path(text) if text.lower().startswith("file://") else text))
-    if path.exists():
+    if os.path.exists(path):  # Path.exists raises where a name is too long for the disk
         return _local(path, sha256)
     if text == "digits":
         return Source(text, None, {"path": text})
@@ -80,7 +82,7 @@ def _local(path: Path, sha256: str | None) -> Source:
 
 def _remote(url: str, sha256: str | None, allow_private: bool, progress: Progress) -> Source:
     name = urllib.parse.unquote(urllib.parse.urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1])
-    name = re.sub(r"[/\0]", "_", name)[:200].lstrip(".") or "download"
+    name = os.fsencode(re.sub(r"[/\0]", "_", name))[:LONGEST_NAME].decode("utf-8", "ignore").lstrip(".") or "download"
     path = builtins.cache_folder() / "downloads" / sha256_bytes(url.encode("utf-8", "surrogateescape"))[:16] / name
     if not path.is_file() or (sha256 and sha256_file(path) != sha256.lower()):
         download(url, path, sha256=sha256, allow_private=allow_private, progress=progress)
@@ -97,8 +99,16 @@ def _tree_state(folder: Path) -> str:
     lines = []
     for here, entries in walk(folder):
         for entry in entries:
-            if not entry.is_dir():
-                stat = os.stat(entry.path) if entry.is_file() else os.lstat(entry.path)
+            if not is_folder(entry):
+                stat = _stat(entry.path)
                 name = os.fsencode(os.path.join(here, entry.name))
                 lines.append(b"%s\0%d\0%d" % (name, stat.st_size, stat.st_mtime_ns))
     return sha256_bytes(b"\0\0".join(sorted(lines)))
+
+
+def _stat(path: str) -> os.stat_result:
+    """Of what a link leads to, or of the link itself where that is nothing."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return os.lstat(path)
