@@ -94,3 +94,12 @@ def test_a_place_that_cannot_be_written_is_told(dataset: Dataset) -> None:
     (dataset.path / "cache").write_text("in the way")
     with pytest.raises(UserError, match="cannot write the pixel cache"):
         Pixels(dataset, PREPROCESS)
+
+
+@pytest.mark.parametrize("left", [0, 60, 1000])
+def test_a_cache_that_was_cut_off_is_written_again(dataset: Dataset, left: int) -> None:
+    Pixels(dataset, PREPROCESS)
+    (path,) = cached(dataset)
+    path.write_bytes(path.read_bytes()[:left])
+    rows = usable(dataset)
+    assert np.array_equal(Pixels(dataset, PREPROCESS).read(rows), expected(dataset, rows))

@@ -74,10 +74,11 @@ class Pixels:
             return np.empty((0, *self.shape), np.uint8)
         name = f"{self.preprocess.key()}-{self.dataset.fingerprint[:16]}-{len(kept)}.npy"
         path = self.dataset.path / "cache" / name
-        if not path.is_file():
+        shape = (len(kept), *self.shape)
+        if _mapped(path, shape) is None:
             self._write(path, kept, progress)
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-        assert array.shape == (len(kept), *self.shape)
+        array = _mapped(path, shape)
+        assert array is not None
         return array
 
     def _write(self, path: Path, kept: np.ndarray, progress: Progress) -> None:
@@ -102,6 +103,15 @@ class Pixels:
 
     def _decode_all(self, rows: Sequence[int]) -> np.ndarray:
         return np.stack([self._decode(row) for row in rows])
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The cache at `path`; None when there is none, or a power cut left less of it than its name promises."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    except (OSError, ValueError, EOFError):
+        return None
+    return array if array.shape == shape else None
 
 
 def _chunks(rows: np.ndarray) -> Iterator[Sequence[int]]:
