@@ -14,7 +14,7 @@ from torch import nn
 from sightline.core.errors import UserError
 from sightline.data.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from sightline.models import create
-from sightline.models.weights import load_weights
+from sightline.models.weights import load_weights, read_weights
 
 
 @pytest.fixture
@@ -135,3 +135,9 @@ def test_missing_file_and_foreign_content(model: nn.Module, tmp_path: Path) -> N
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(UserError, match="no table of weights"):
         load_weights(model, tmp_path / "list.pth")
+
+
+def test_a_table_with_numbers_for_keys_is_refused(tmp_path: Path) -> None:
+    torch.save({0: torch.zeros(1)}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="holds no table of weights"):
+        read_weights(tmp_path / "a.pt")

@@ -74,7 +74,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    entries = found.items() if isinstance(found, dict) else [(None, found)]
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in entries):
         raise UserError(f"{named(path)} holds no table of weights: save the network's state_dict()")
     return found
 
