@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from sightline.bundle import CARD, GOLDEN, GRAPH, WEIGHTS, Bundle, _ahead, disagreement, softmax, write_bundle
+from sightline.bundle import CARD, GOLDEN, GRAPH, WEIGHTS, Bundle, disagreement, softmax, write_bundle
 from sightline.core.errors import UserError
 from sightline.core.hashing import sha256_bytes
 from sightline.runtime import Session
@@ -193,27 +192,14 @@ def test_a_stream_reads_a_bounded_way_ahead(bundle: Bundle) -> None:
     for _ in range(9):
         next(stream)
     assert 9 < taken <= 12 + 4 + 1
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("sightline")]
     stream.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sightline")]
 
 
 def test_no_pictures_no_answers(bundle: Bundle) -> None:
     assert list(bundle.stream([])) == []
     assert list(bundle.predict([])) == []
-
-
-def test_work_goes_on_while_the_one_handed_out_is_used() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    finished = []
-    with ThreadPoolExecutor(2) as pool:
-        results = _ahead(pool, lambda item: finished.append(item) or item, range(10), 3)
-        assert next(results) == 0
-        deadline = time.monotonic() + 5
-        while len(finished) < 4 and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert sorted(finished) == [0, 1, 2, 3]
-        assert list(results) == list(range(1, 10))
 
 
 def test_predictions_are_probabilities_best_first(bundle: Bundle) -> None:

@@ -10,20 +10,19 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from sightline.core.artifact import directory, read_json, write_bytes, write_json
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_bytes, sha256_file
-from sightline.core.machine import cpu_quota
+from sightline.core.threads import in_threads
 from sightline.data.pictures import open_picture
 from sightline.data.preprocess import Preprocess
 from sightline.runtime import Outputs, Session
@@ -35,8 +34,6 @@ MAX_DIFFERENCE = 1e-3
 AGAIN = "get the bundle again, or make it again by training"
 
 Picture = str | Path | bytes
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,13 +111,9 @@ class Bundle:
 
         Pictures are read in `workers` threads (the processor quota when None) while the graph runs.
         """
-        pool = ThreadPoolExecutor(workers or cpu_quota(), thread_name_prefix="decode")
-        try:
-            decoded = _ahead(pool, self._decode, enumerate(pictures), batch_size)
+        with closing(in_threads(self._decode, enumerate(pictures), workers, ahead=batch_size)) as decoded:
             while batch := list(islice(decoded, batch_size)):
                 yield from self._answer(batch, only)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
     def predict(self, pictures: Iterable[Picture], *, top: int = 5) -> Iterator[Prediction]:
         """The `top` likeliest classes of each picture, in order."""
@@ -228,16 +221,3 @@ def _read_golden(file: Path) -> tuple[np.ndarray, np.ndarray]:
             return golden["images"], golden["logits"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         raise UserError(f"damaged bundle: {named(file)} does not hold golden pictures; {AGAIN}") from None
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item], count: int
-) -> Iterator[Result]:
-    """`function` of each item, in order, with up to `count` items under way beyond the one handed out."""
-    pending: deque[Future[Result]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > count:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

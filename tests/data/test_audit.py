@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sightline.data import pictures
-from sightline.data.audit import Findings, audit_array, audit_files, in_threads
+from sightline.data.audit import Findings, audit_array, audit_files
 from tests.data.made import encoded, picture, write
 
 
@@ -150,26 +148,6 @@ def test_files_and_rows_of_the_same_pixels_look_the_same(tmp_path: Path) -> None
     from_file, from_row = audit_files(tmp_path, ["a.png"]), audit_array(np.asarray(BASE)[None])
     assert from_file.phash == from_row.phash
     assert np.array_equal(from_file.thumb, from_row.thumb)
-
-
-def test_threads_keep_order_and_do_not_run_ahead() -> None:
-    started: list[int] = []
-    gate = threading.Event()
-
-    def work(chunk: Sequence[int]) -> int:
-        gate.wait(5)
-        return chunk[0]
-
-    def chunks() -> object:
-        for number in range(100):
-            started.append(number)
-            yield [number]
-
-    results = in_threads(work, chunks(), 2)  # type: ignore[arg-type]
-    gate.set()
-    assert next(results) == 0
-    assert len(started) <= 9
-    assert list(results) == list(range(1, 100))
 
 
 def test_nothing_to_check(tmp_path: Path) -> None:

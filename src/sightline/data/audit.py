@@ -10,22 +10,18 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from sightline.core.machine import cpu_quota
 from sightline.core.progress import SILENT, Progress
+from sightline.core.threads import in_threads
 from sightline.data import perceptual, pictures
 from sightline.data.pictures import PictureError
 
-T = TypeVar("T")
 CHUNK = 32  # files a task: keeps the cost of handing out work far below that of the work
 ORIENTATION = 0x0112
 
@@ -94,20 +90,6 @@ def audit_array(images: np.ndarray, *, workers: int | None = None, progress: Pro
         for done in in_threads(check, _chunks(len(images)), workers):
             advance(done)
     return found
-
-
-def in_threads(work: Callable[[Sequence[int]], T], chunks: Iterable[Sequence[int]], workers: int | None) -> Iterator[T]:
-    """`work` on each chunk, in order, in threads, with only a few chunks waiting at a time."""
-    count = workers or cpu_quota()
-    todo = iter(chunks)
-    pool = ThreadPoolExecutor(count)
-    try:
-        waiting: list[Future[T]] = [pool.submit(work, chunk) for chunk in islice(todo, 4 * count)]
-        while waiting:
-            yield waiting.pop(0).result()
-            waiting.extend(pool.submit(work, chunk) for chunk in islice(todo, 1))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error or an interrupt nothing that waits is begun
 
 
 def _chunks(count: int) -> Iterator[range]:

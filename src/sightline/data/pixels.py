@@ -17,7 +17,7 @@ import numpy as np
 from sightline.core.errors import UserError, named
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import SILENT, Progress
-from sightline.data.audit import in_threads
+from sightline.core.threads import in_threads
 from sightline.data.dataset import Dataset
 from sightline.data.layout import SPLITS
 from sightline.data.pictures import PictureError
