@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import onnxruntime
 
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError, first_line, named
 from sightline.core.machine import cpu_quota
 
 
@@ -38,7 +38,9 @@ class Session:
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no class
-            raise UserError(f"damaged graph: {where} cannot be loaded ({_first_line(error)}); make it again") from None
+            raise UserError(
+                f"damaged graph: {where} cannot be loaded ({first_line(error)[:200]}); make it again"
+            ) from None
         names = tuple(output.name for output in self._session.get_outputs())
         inputs = self._session.get_inputs()
         if names != Outputs._fields or [i.name for i in inputs] != ["images"] or len(inputs[0].shape) != 4:
@@ -70,7 +72,3 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.enable_mem_pattern = False
     options.log_severity_level = 4
     return options
-
-
-def _first_line(error: Exception) -> str:
-    return named(str(error).splitlines()[0][:200]) if str(error) else type(error).__name__

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.core.errors import closest, named
+from sightline.core.errors import closest, first_line, named
 
 
 @given(st.text(st.characters()))
@@ -15,6 +15,12 @@ def test_a_name_fits_one_line(name: str) -> None:
 
 def test_names_stay_readable() -> None:
     assert named("a b\né\udcff\x1b") == "a b\\né\\udcff\\x1b"
+
+
+def test_someone_elses_error_is_told_in_one_line() -> None:
+    assert first_line(ValueError("bad\x1b\nmore")) == "bad\\x1b"
+    assert first_line(MemoryError()) == "MemoryError"
+    assert first_line("gone") == "gone"
 
 
 def test_the_nearest_choice_is_offered() -> None:

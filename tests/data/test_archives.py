@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import os
@@ -193,14 +192,10 @@ def test_a_tar_header_of_a_terabyte_is_refused(tmp_path: Path, kind: str) -> Non
         extract(tmp_path / f"a.{kind}", tmp_path / "out")
 
 
-@given(st.sampled_from(["zip", "tar"]), st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=5))
-def test_a_damaged_archive_is_a_user_error(kind: str, changes: list[tuple[float, int]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = pack(Path(folder, f"a.{kind}"), [("b/1", b"x" * 100), ("b/" + "2" * 120, b"y" * 100)])
-        data = bytearray(path.read_bytes())
-        for place, value in changes:
-            data[int(place * len(data))] = value
-        path.write_bytes(data)
-        Path(folder, "out").mkdir()
-        with contextlib.suppress(UserError):
-            extract(path, Path(folder, "out"))
+def test_a_tar_whose_numbers_make_no_sense_is_damaged(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("x")
+        member.pax_headers = {"GNU.sparse.map": "0,many", "GNU.sparse.size": "30"}
+        archive.addfile(member)
+    with pytest.raises(UserError, match="damaged"):
+        extract(tmp_path / "a.tar", target(tmp_path))

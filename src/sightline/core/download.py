@@ -24,7 +24,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError, first_line, named
 from sightline.core.hashing import sha256_file
 from sightline.core.progress import SILENT, Progress
 
@@ -107,7 +107,7 @@ def _fetch_all(url: str, part: Path, allow_private: bool, progress: Progress) ->
             reason = _why(error)
         if _size(part) <= before:
             kept = f" ({_size(part):,} bytes are kept; the next try goes on from there)" if _size(part) else ""
-            raise UserError(f"cannot fetch {named(url)}: {named(reason)}{kept}; are you offline?")
+            raise UserError(f"cannot fetch {named(url)}: {reason}{kept}; are you offline?")
         time.sleep(PAUSE_S)
 
 
@@ -165,10 +165,10 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _why(reason: Any) -> str:
+def _why(reason: BaseException | str) -> str:
     if isinstance(reason, socket.gaierror):
         return "its host's name is not known here"
-    return str(reason).splitlines()[0] if str(reason) else type(reason).__name__
+    return first_line(reason)
 
 
 def _opener(allow_private: bool) -> urllib.request.OpenerDirector:

@@ -24,3 +24,9 @@ def closest(name: str, choices: Iterable[str]) -> str:
     """', did you mean "x"?' for the nearest of `choices`, or an empty string when nothing is near."""
     near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f', did you mean "{near[0]}"?' if near else ""
+
+
+def first_line(error: BaseException | str) -> str:
+    """What someone else's exception says, as one line of text; its type where it says nothing."""
+    lines = str(error).splitlines()
+    return named(lines[0]) if lines else type(error).__name__

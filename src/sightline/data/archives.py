@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError, first_line, named
 from sightline.core.progress import SILENT, Advance, Progress
 
 BLOCK = 1 << 20
@@ -68,13 +68,13 @@ def extract(archive: Path, target: Path, *, limits: Limits = LIMITS, progress: P
         with progress.task(f"Opening {named(archive.name)}", None, "files") as advance:
             _write(_zip(archive) if zipped else _tar(archive), archive, target, limits, advance)
     except BROKEN as error:
-        raise UserError(f"{named(archive)} is damaged or no zip or tar archive: {named(_line(error))}") from None
+        raise UserError(f"{named(archive)} is damaged or no zip or tar archive: {first_line(error)}") from None
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # gzip and bz2 say so; a place before the file's beginning
             raise
-        raise UserError(f"{named(archive)} is damaged: {named(_line(error))}") from None
+        raise UserError(f"{named(archive)} is damaged: {first_line(error)}") from None
     except NotImplementedError as error:
-        raise UserError(f"{named(archive)} is packed in a way we cannot read: {named(_line(error))}") from None
+        raise UserError(f"{named(archive)} is packed in a way we cannot read: {first_line(error)}") from None
 
 
 def _write(members: Iterator[_Member], archive: Path, target: Path, limits: Limits, advance: Advance) -> None:
@@ -173,7 +173,3 @@ class _Bounded:
 
 def _link(archive: Path, name: str) -> UserError:
     return UserError(f'{named(archive)} holds a link or device ("{named(name)}"): pack it again with plain files only')
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
