@@ -6,14 +6,13 @@ anew each time, in threads.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from sightline.core import artifact
 from sightline.core.errors import UserError, named
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import SILENT, Progress
@@ -83,23 +82,15 @@ class Pixels:
 
     def _write(self, path: Path, kept: np.ndarray, progress: Progress) -> None:
         """Whole or not at all. Written, not mapped: on a full disk a write raises where a mapping kills the process."""
-        temporary = ""
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), *self.shape)}
         try:
-            path.parent.mkdir(exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), *self.shape)}
+            with artifact.file(path) as file, progress.task("Decoding", len(kept)) as advance:
                 np.lib.format.write_array_header_1_0(file, header)
-                with progress.task("Decoding", len(kept)) as advance:
-                    for pixels in in_threads(self._decode_all, _chunks(kept), self.workers):
-                        file.write(pixels.tobytes())
-                        advance(len(pixels))
-            os.replace(temporary, path)
+                for pixels in in_threads(self._decode_all, _chunks(kept), self.workers):
+                    file.write(pixels.tobytes())
+                    advance(len(pixels))
         except OSError as error:
             raise UserError(f"cannot write the pixel cache {named(path)}: {error.strerror}") from None
-        finally:
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
 
     def _decode_all(self, rows: Sequence[int]) -> np.ndarray:
         return np.stack([self._decode(row) for row in rows])
