@@ -71,12 +71,14 @@ def compare(
     The Runs go to `out`/ARCH-sSEED (runs/compare-DATA unless given); those that are there are kept or resumed.
     Returns the comparison document, with `path`, the directory of the Runs.
     """
+    from sightline.evaluation.comparison import checked
     from sightline.evaluation.comparison import compare as measure
     from sightline.training.campaign import campaign
 
     recipe, rest = _recipe(epochs, budget, archs, options)
     earlier = [_run(run) for run in runs]
     dataset = prepare(data, progress=progress)
+    checked(earlier, dataset)  # before hours of training
     out = Path(out) if out else Path("runs") / f"compare-{dataset.name}"
     trained = campaign(dataset, archs, recipe, out, seeds=seeds, progress=progress, **rest)
     return {**measure([*trained, *earlier], dataset, progress=progress), "path": str(out)}

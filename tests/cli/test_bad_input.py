@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -270,3 +271,73 @@ def test_a_full_disk(
         left = {path.name for path in small_disk.iterdir()} - {"filler"}
         assert left <= {"run"}, left  # a run is kept, to be resumed when there is room
     assert not list(small_disk.rglob("bundle"))
+
+
+def test_nothing_is_begun_on_a_device_that_is_not_there(refused: Refused, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "datasets" / "photos", tmp_path / "data")
+    begin = ("train", "data", "--arch", "resnet20", "--epochs", "1", "--size", "16", "--out", "it")
+    assert "Apple" in refused(*begin, "--device", "mps")
+    assert "--precision bf16" in refused(*begin, "--device", "cpu", "--precision", "16")
+
+
+def test_files_where_folders_are_needed_and_the_other_way_round(
+    refused: Refused, trained: Path, tmp_path: Path
+) -> None:
+    it, picture = str(trained / "runs" / "it"), str(next((trained / "photos").rglob("*.jpg")))
+    shutil.copytree(trained / "datasets" / "photos", tmp_path / "data")
+    (tmp_path / "file").write_text("x")
+    assert "directory" in refused("predict", it, picture, "--csv", "data")
+    assert "a file stands" in refused("predict", it, picture, "--csv", "file/answers.csv")
+    assert "a file stands" in refused("index", "data", "--run", it, "--out", "file/index")
+    assert "empty" in refused("predict", it, "")
+    assert "--cache-budget" in refused("train", "data", "--arch", "resnet20", "--cache-budget", "inf")
+
+
+def test_a_comparison_that_cannot_end_does_not_begin(
+    refused: Refused, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = ("--arch", "resnet20", "--epochs", "1", "--size", "16")
+    assert run(["data", str(trained / "photos"), "--test", "0", "--out", str(tmp_path / "untested")]) == 0
+    write_folder(tmp_path / "others", 9)
+    assert run(["data", str(tmp_path / "others"), "--seed", "3", "--out", str(tmp_path / "data")]) == 0
+    capsys.readouterr()
+    assert "no test pictures" in refused("compare", "untested", *quick)
+    assert "compare runs of the same data" in refused("compare", "data", *quick, "--run", str(trained / "runs" / "it"))
+    assert run(["compare", "data", *quick]) == 0
+    capsys.readouterr()
+    assert "otherwise (epochs)" in refused("compare", "data", "--arch", "resnet20", "--epochs", "2", "--size", "16")
+
+
+def test_an_interrupted_training_says_how_to_go_on(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sightline.training.loop import Interrupted, Training
+
+    def stopped(training: Training) -> None:
+        raise Interrupted
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Training, "run", stopped)
+    data = str(trained / "datasets" / "photos")
+    assert run(["train", data, "--arch", "resnet20", "--size", "16", "--out", "my run"]) == 130
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.splitlines()[-1] == "interrupted: `sightline train --resume 'my run'` continues"
+
+
+def test_a_bad_file_among_searched_pictures_is_skipped(
+    refused: Refused, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = str(tmp_path / "index")
+    assert run(["index", str(trained / "datasets/photos"), "--run", str(trained / "runs/it"), "--out", index]) == 0
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "a.jpg").write_text("no picture")
+    (mixed / "b.jpg").write_text("no picture")
+    capsys.readouterr()
+    assert "none of the 2 pictures" in refused("search", index, str(mixed))
+    shutil.copyfile(next((trained / "photos").rglob("*.jpg")), mixed / "good.jpg")
+    assert run(["search", index, str(mixed), "-k", "2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [Path(query["picture"]).name for query in document["queries"]] == ["good.jpg"]
+    assert [Path(one["picture"]).name for one in document["skipped"]] == ["a.jpg", "b.jpg"]

@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from sightline.cli import compare, data, demo, evaluate, index, predict, search, train
 from sightline.core.errors import UserError, named
@@ -21,10 +23,30 @@ MENDABLE = {
     errno.EACCES: "permission denied: choose a place you may read and write",
     errno.EPERM: "permission denied: choose a place you may read and write",
     errno.EROFS: "the file system is read-only: choose another place with --out",
+    errno.EEXIST: "a file stands where a folder is needed: choose another place",
+    errno.ENOTDIR: "a file stands where a folder is needed: choose another place",
+    errno.EISDIR: "a folder stands where a file is needed: choose another place",
     errno.ENAMETOOLONG: "the file name is too long: choose a shorter one",
 }
 
+
+class Stopped(Exception):
+    """An interrupt, out of Typer's hands: it would leave with 130 and lose what there is to say."""
+
+
+class Verbs(TyperGroup):
+    """The verbs; an interrupt in one of them arrives as Stopped."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Carry out the verb."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise Stopped(str(stop)) from None
+
+
 app = typer.Typer(
+    cls=Verbs,
     name="sightline",
     help="A folder of pictures to a trained, compared, explained and searchable convolutional network.",
     no_args_is_help=True,
@@ -63,6 +85,8 @@ def run(arguments: list[str]) -> int:
         return int(app(arguments, standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
         return _say("interrupted", 130)
+    except Stopped as stop:
+        return _say(": ".join(["interrupted", *filter(None, [str(stop)])]), 130)
     except UserError as error:
         return _say(str(error), 2)
     except typer.TyperException as error:

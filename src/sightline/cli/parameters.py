@@ -90,5 +90,5 @@ Auxiliary = Annotated[float, typer.Option(help="Weight of the loss of auxiliary 
 Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror at random.", show_default="by class")]
 Crop = Annotated[bool, typer.Option("--crop/--no-crop", help="Pad and crop at random.")]
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")]
-CacheBudget = Annotated[float, typer.Option(min=0, help="Gigabytes of decoded pictures to keep on disk.")]
+CacheBudget = Annotated[float, typer.Option(min=0, max=1e9, help="Gigabytes of decoded pictures to keep on disk.")]
 Out = Annotated[Path | None, typer.Option(help="The directory to write.", show_default=False)]

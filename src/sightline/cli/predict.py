@@ -24,7 +24,9 @@ def command(
     run: RunName,
     pictures: Annotated[list[str], typer.Argument(metavar="IMAGE...|FOLDER", help="Pictures, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to name for each picture.")] = 5,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Also write every answer to this CSV file.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", dir_okay=False, help="Also write every answer to this CSV file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Name the classes of pictures. Exit code 2 when no picture could be read."""
@@ -50,6 +52,8 @@ def command(
 def expand(pictures: Iterable[str]) -> Iterator[str]:
     """Every picture meant: files as they are, folders as all files in them, in order. UserError when one is missing."""
     for name in pictures:
+        if not name:
+            raise UserError("the name of a picture is empty: name a picture or a folder of them")
         path = Path(name)
         if path.is_dir():
             found = sorted(str(file) for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))

@@ -10,6 +10,7 @@ import typer
 from sightline.cli.output import note, print_json, print_line, print_table
 from sightline.cli.parameters import Json
 from sightline.cli.predict import expand
+from sightline.core.errors import UserError
 
 if TYPE_CHECKING:
     from sightline.search.index import Index
@@ -19,7 +20,7 @@ def command(
     index: Annotated[str, typer.Argument(metavar="INDEX", help="An index made by `sightline index`.")],
     pictures: Annotated[list[str], typer.Argument(metavar="IMAGE...|FOLDER", help="The pictures to search with.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbours for each picture.")] = 10,
-    html: Annotated[Path, typer.Option(help="The page with the pictures.")] = Path("search.html"),
+    html: Annotated[Path, typer.Option(dir_okay=False, help="The page with the pictures.")] = Path("search.html"),
     json: Json = False,
 ) -> None:
     """Find look-alikes: a table, and a page with the pictures."""
@@ -42,13 +43,26 @@ def command(
 
 
 def answer(index: Index, pictures: list[str], k: int) -> dict[str, Any]:
-    """The search document: each query picture with its neighbours, nearest first."""
-    queries = []
+    """The search document: each query picture with its neighbours, nearest first.
+
+    Pictures that cannot be searched for are in `skipped` with their errors; UserError when no picture can be.
+    """
+    queries, skipped = [], []
     for picture in pictures:
+        try:
+            found = index.search(picture, k=k)
+        except UserError as error:
+            if len(pictures) == 1 or k > len(index):
+                raise
+            skipped.append({"picture": picture, "error": str(error)})
+            note(f"skipped: {error}")
+            continue
         neighbours = [
             {"picture": n.picture, "label": n.label, "split": n.split, "row": n.row, "distance": n.distance}
-            for n in index.search(picture, k=k)
+            for n in found
         ]
         queries.append({"picture": picture, "neighbours": neighbours})
-    note(f"{len(pictures)} searched among {index.document['count']:,}")
-    return {"kind": "search", "index": str(index.path), "k": k, "queries": queries}
+    if not queries:
+        raise UserError(f"none of the {len(pictures)} pictures could be searched for: {skipped[0]['error']}")
+    note(f"{len(queries)} searched among {index.document['count']:,}")
+    return {"kind": "search", "index": str(index.path), "k": k, "queries": queries, "skipped": skipped}

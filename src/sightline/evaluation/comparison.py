@@ -39,9 +39,7 @@ def compare(runs: Sequence[Run], dataset: Dataset, progress: Progress = SILENT) 
     """
     if not runs:
         raise UserError("nothing to compare: give at least one finished run")
-    if len(dataset.rows("test")) == 0:
-        raise UserError(f"{named(dataset.name)} has no test pictures: there is nothing to compare on")
-    opened = _opened(runs, dataset)
+    opened = checked(runs, dataset)
     networks = [measure_network(name, members, dataset, progress) for name, members in grouped(opened).items()]
     figures = [network.figures for network in networks]
     pairs = [_pair(a, b) for a, b in combinations(networks, 2)]
@@ -89,8 +87,13 @@ def evaluate(run: Run, dataset: Dataset, split: str = "test", progress: Progress
     }
 
 
-def _opened(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
-    """`runs` with their Bundles, everything that could fail later checked now; the very same network only once."""
+def checked(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
+    """`runs` with their Bundles, everything that could fail later checked now; the very same network only once.
+
+    UserErrors as `compare`'s.
+    """
+    if len(dataset.rows("test")) == 0:
+        raise UserError(f"{named(dataset.name)} has no test pictures: there is nothing to compare on")
     opened: dict[str, tuple[Run, Bundle]] = {}
     for run in runs:
         if run.fingerprint != dataset.fingerprint:

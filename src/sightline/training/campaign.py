@@ -45,7 +45,8 @@ def _one(dataset: Dataset, arch: str, recipe: Recipe, path: Path, progress: Prog
     run = Run.open(path)
     wanted, found = arguments_of(dataset, arch, recipe, **options), run.document["arguments"]
     if run.document["data"]["fingerprint"] != dataset.fingerprint or wanted != found:
-        differing = [key for key in wanted if wanted[key] != found.get(key)] or ["data fingerprint"]
+        wanted, found = wanted | wanted["recipe"], found | found.get("recipe", {})
+        differing = [key for key in wanted if key != "recipe" and wanted[key] != found.get(key)] or ["data fingerprint"]
         raise UserError(
             f"{named(path)} was started otherwise ({', '.join(differing)}): choose another --out, or remove it"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,7 +55,9 @@ def train(
     network, a dataset without training pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with
     the checkpoint written.
     """
-    run = Run.create(out, _document(dataset, arguments_of(dataset, arch, recipe, **options)))
+    arguments = arguments_of(dataset, arch, recipe, **options)
+    make_fabric(arguments["device"], recipe.precision)  # a device that is not there is said before anything is written
+    run = Run.create(out, _document(dataset, arguments))
     return _carry_out(run, dataset, workers, progress)
 
 
@@ -136,7 +139,7 @@ def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progre
             state = training.run()
     except Interrupted:
         run.update(status="interrupted")
-        raise
+        raise Interrupted(f"`sightline train --resume {named(shlex.quote(str(run.path)))}` continues") from None
     except Diverged:
         run.update(status="diverged")
         raise
@@ -236,6 +239,8 @@ def make_fabric(device: Device, precision: Literal["auto", "32", "bf16", "16"]) 
         raise UserError("--device mps: no Apple GPU is usable here, use --device cpu")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if precision == "16" and device == "cpu":
+        raise UserError("--precision 16: a processor has no half precision, use --precision bf16 or 32")
     if precision == "auto":
         precision = "bf16" if _fast_bfloat16(device) else "32"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
