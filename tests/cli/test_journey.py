@@ -67,6 +67,20 @@ def test_the_same_data_again_is_the_same_dataset(say: Any) -> None:
     assert say("data", "PetImages.zip") == say("data", "datasets/PetImages")
 
 
+def test_the_split_that_was_asked_for_is_the_one_that_is_trained_on(say: Any) -> None:
+    asked = say("data", "PetImages.zip", "--seed", "3", "--out", "datasets/asked")
+    report = Path(asked["report"])
+    assert say("data", "PetImages.zip", "--out", "datasets/asked") == asked
+    assert asked["seed"] == 3
+    assert asked["fingerprint"] != say("data", "PetImages.zip")["fingerprint"]
+    made = report.stat().st_mtime_ns
+    trained = say("train", "datasets/asked", "--arch", "resnet20", "--epochs", "1", "--size", "16")
+    assert trained["run"]["data"]["fingerprint"] == asked["fingerprint"]
+    say("train", "PetImages.zip", "--arch", "resnet20", "--epochs", "1", "--size", "16")
+    assert report.stat().st_mtime_ns == made
+    assert Path("datasets/PetImages/report.html").exists()
+
+
 def test_train_evaluate_predict_index_search(say: Any, place: Path) -> None:
     trained = say("train", "PetImages.zip", "--arch", "resnet20", "--epochs", "6", "--size", "32", "--out", "runs/pets")
     assert trained["run"]["status"] == "done"

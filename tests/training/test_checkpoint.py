@@ -47,6 +47,22 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage) -> None:
         load_checkpoint(path, model, optimizer)
 
 
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    model, optimizer = stepped("sgd", seed=0)
+    save_checkpoint(tmp_path / "c.safetensors", model, optimizer, State())
+    with pytest.raises(UserError, match="damaged checkpoint"):
+        load_checkpoint(tmp_path / "c.safetensors", torch.nn.Linear(2, 2), None)
+
+
+def test_momentum_comes_back_in_its_parameters_layout(tmp_path: Path) -> None:
+    model, optimizer = stepped("sgd", seed=0)
+    model.to(memory_format=torch.channels_last)
+    save_checkpoint(tmp_path / "c.safetensors", model, optimizer, State())
+    load_checkpoint(tmp_path / "c.safetensors", model, optimizer)
+    for parameter, values in optimizer.state.items():
+        assert values["momentum_buffer"].stride() == parameter.stride()
+
+
 def test_an_old_checkpoint_stays_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, optimizer = stepped("sgd", seed=0)
     path = tmp_path / "c.safetensors"

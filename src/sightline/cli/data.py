@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
-from sightline.cli.parameters import Data, Json, Out, Seed, Workers
+from sightline.cli.parameters import Data, Json, Out, Workers
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 SHOWN = 12
+VALIDATION_HELP = "Share for validation, where the source has none."
 
 
 def command(
     source: Data,
     out: Out = None,
-    seed: Seed = 0,
-    validation: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share for validation, where there is none.")
-    ] = 0.15,
-    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share for testing, where there is none.")] = 0.15,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Of the split.", show_default="0")] = None,
+    validation: Annotated[float | None, typer.Option(help=VALIDATION_HELP, show_default="0.15, or 0.1")] = None,
+    test: Annotated[
+        float | None, typer.Option(help="Share for testing, where there is none.", show_default="0.15")
+    ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the file at a URL or an archive must hash to.")] = None,
     allow_private: Annotated[bool, typer.Option(help="Allow URLs to private and link-local addresses.")] = False,
     workers: Workers = None,
@@ -30,7 +31,8 @@ def command(
 ) -> None:
     """Check pictures, quarantine what is no picture, find duplicates and leaks, and split.
 
-    The source is never touched. The manifest goes to datasets/NAME, and report.html with it.
+    The source is never touched. The manifest goes to datasets/NAME, and report.html with it; the other verbs find it
+    there. Seed and shares, once given, hold until others are given.
     """
     from sightline.api import prepare
     from sightline.cli.pages import write_dataset_page

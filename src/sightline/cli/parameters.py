@@ -76,7 +76,9 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's directory, 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="What every random choice follows from.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Decoding threads.", show_default="processors")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training pictures.", show_default="20")]
-Budget = Annotated[str | None, typer.Option(help="Instead of epochs: stop within this wall time (90s, 10m, 2h).")]
+Budget = Annotated[
+    str | None, typer.Option(help="Instead of epochs: end each training within this wall time (90s, 10m, 2h).")
+]
 Batch = Annotated[int | None, typer.Option("--batch", help="Pictures a step.", show_default="fitted to the data")]
 Side = Annotated[
     int | None,

@@ -36,9 +36,9 @@ def prepare(
     source: str | Path,
     out: str | Path | None = None,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     validation_frac: float | None = None,
-    test_frac: float = 0.15,
+    test_frac: float | None = None,
     sha256: str | None = None,
     allow_private: bool = False,
     workers: int | None = None,
@@ -46,21 +46,24 @@ def prepare(
 ) -> Dataset:
     """The Dataset of `source`, in the directory `out` (default `datasets/<name>` here); reused while nothing changed.
 
-    `validation_frac` and `test_frac` are the shares of parts we cut; None is 0.15, or 0.1 of the train part of arrays
-    of more than 5,000. `sha256` is what an archive must hash to; `allow_private` lets an address point into the local
-    network. Raises UserError for anything about the source that the user can mend; then nothing is left behind.
+    `validation_frac` and `test_frac` are the shares of parts we cut. What is None stays as it is in a Dataset made of
+    this source before; in a new one the seed is 0 and the shares 0.15, or 0.1 for validation of the train part of
+    arrays of more than 5,000. `sha256` is what an archive must hash to; `allow_private` lets an address point into the
+    local network. Raises UserError for anything about the source that the user can mend; then nothing is left behind.
     """
     if os.path.isfile(Path(source) / DOCUMENT):
         return Dataset.open(source)
-    shares = (validation_frac or 0, test_frac)
+    shares = (validation_frac or 0, test_frac or 0)
     if not (min(shares) >= 0 and sum(shares) < 1):  # also when one is no number
         raise UserError("the shares of validation and test must be 0 or more, and leave something to train on")
     found = locate(source, sha256, allow_private, progress)
-    made = {**found.identity, "seed": seed, "validation_frac": validation_frac, "test_frac": test_frac}
+    options = {"seed": seed, "validation_frac": validation_frac, "test_frac": test_frac}
+    asked = {**found.identity, **{name: value for name, value in options.items() if value is not None}}
     place = Path(out).absolute() if out else _default_out(found)
-    reused = _reusable(place, made)
+    reused = _reusable(place, asked)
     if reused:
         return reused
+    made = {"seed": 0, "validation_frac": None, "test_frac": 0.15, **asked}
     _check_out(place, found)
     try:
         with artifact.directory(place, replace=True) as temporary:
@@ -98,8 +101,10 @@ def _default_out(source: Source) -> Path:
     return place.with_name(f"{place.name}-{sha256_bytes(path.encode())[:8]}") if taken else place
 
 
-def _reusable(place: Path, made: dict[str, Any]) -> Dataset | None:
-    if _document(place).get("source") != made:
+def _reusable(place: Path, asked: dict[str, Any]) -> Dataset | None:
+    """The Dataset at `place` if it is whole and was made as `asked`."""
+    source = _document(place).get("source", {})
+    if {**source, **asked} != source:
         return None
     try:
         return Dataset.open(place)

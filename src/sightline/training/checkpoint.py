@@ -56,21 +56,25 @@ def load_checkpoint(path: Path, model: torch.nn.Module, optimizer: torch.optim.O
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
         state = State(**json.loads(header["state"]))
         scalars = json.loads(header["optimizer"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        if optimizer:
+            optimizer.load_state_dict(_optimizer_state(optimizer, tensors, scalars))
+    except (SafetensorError, OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError):
         raise UserError(f"damaged checkpoint {named(path)}: remove it to start this run again") from None
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    if optimizer:
-        optimizer.load_state_dict(_optimizer_state(optimizer, tensors, scalars))
     return state
 
 
 def _optimizer_state(
     optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], scalars: dict[str, Any]
 ) -> dict[str, Any]:
-    """`optimizer`'s own groups with the saved per-parameter values."""
+    """`optimizer`'s own groups with the saved per-parameter values, laid out in memory as the parameters are."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     values: dict[int, dict[str, Any]] = {}
     saved = {key.removeprefix("optimizer."): value for key, value in tensors.items() if key.startswith("optimizer.")}
     for key, value in (saved | scalars).items():
         index, name = key.split(".", 1)
+        parameter = parameters[int(index)]
+        if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         values.setdefault(int(index), {})[name] = value
     return {"state": values, "param_groups": optimizer.state_dict()["param_groups"]}

@@ -89,10 +89,8 @@ class Recipe(BaseModel):
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": free, "weight_decay": 0.0}]
         groups = [group for group in groups if group["params"]]
         if self.optimizer == "sgd":
-            return torch.optim.SGD(
-                groups, lr=self.lr_at(0), momentum=self.momentum, nesterov=self.momentum > 0, fused=True
-            )
-        return torch.optim.AdamW(groups, lr=self.lr_at(0), betas=(self.momentum, 0.999), fused=True)
+            return torch.optim.SGD(groups, lr=self.lr_at(0), momentum=self.momentum, nesterov=self.momentum > 0)
+        return torch.optim.AdamW(groups, lr=self.lr_at(0), betas=(self.momentum, 0.999))
 
 
 def _one_cycle(progress: float) -> float:
