@@ -47,7 +47,7 @@ def curves(networks: Sequence[Mapping[str, Any]], measure: Literal["loss", "top1
         ),
     )
     clip = measure == "top1"  # its axis leaves the first epochs out
-    dots = len({record["epoch"] for record in records}) < 3  # one epoch makes no line
+    dots = any(len(history["rows"]) < 2 for network in networks for history in network["histories"])  # no line of one
     title = "cross-entropy loss" if measure == "loss" else "top-1 accuracy"
     seeds = base.mark_line(strokeWidth=1, opacity=0.35, clip=clip).encode(
         y=alt.Y("value:Q", scale=scale, axis=axis, title=title), detail="seed:N"
