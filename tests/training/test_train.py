@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -132,36 +131,43 @@ def test_training_works_outside_the_main_thread(digits: Dataset, tmp_path: Path)
     assert errors == []
 
 
+SUICIDAL = """
+import os, signal, sys
+from sightline.cli import run
+from sightline.training.loop import Training
+
+place, left = sys.argv[1], int(sys.argv[2])
+
+def dying(work):
+    def counted(*arguments):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return work(*arguments)
+    return counted
+
+if place == "step":
+    Training.step = dying(Training.step)
+if place == "fsync":
+    os.fsync = dying(os.fsync)
+sys.exit(run(sys.argv[3:]))
+"""
+
+
 @pytest.mark.slow
 def test_a_killed_run_resumes_as_if_nothing_happened(digits: Dataset, plain: Run, tmp_path: Path) -> None:
-    """SIGKILL at random moments, from before the first checkpoint to after the last step."""
-    out = tmp_path / "run"
+    """SIGKILL at random moments: before the first checkpoint, while files are written, and in a later epoch."""
+    out, chance = tmp_path / "run", random.Random()
+    moments = [("step", chance.randrange(9)), ("fsync", chance.randrange(4)), ("step", chance.randrange(5))]
     begin = ["train", str(digits.path), "--arch", "resnet20", "--epochs", "2", "--batch", "128", "--precision", "32"]
-    chance = random.Random(0)
-    kills = 0
-    while not out.exists() or Run.open(out).document["status"] != "done":
-        verb = ["train", "--resume", str(out)] if out.exists() else [*begin, "--out", str(out)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sightline.cli", *verb], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        if kills < 3:
-            wait_for_training(process, out)
-            time.sleep(chance.uniform(0, 1.5))
-            process.kill()
-            kills += 1
-        process.wait()
-        assert kills < 3 or process.returncode == 0 or process.returncode == -signal.SIGKILL
-    assert kills == 3
+    for place, left in [*moments, ("never", 0)]:
+        resumed = (out / "run.json").exists()
+        verb = ["train", "--resume", str(out)] if resumed else [*begin, "--out", str(out)]
+        arguments = [sys.executable, "-c", SUICIDAL, place, str(left), *verb]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        assert done.returncode == (0 if place == "never" else -signal.SIGKILL), (moments, done.stderr)
     assert_same_training(Run.open(out), plain)
-
-
-def wait_for_training(process: subprocess.Popen[bytes], out: Path) -> None:
-    """Until the process has the run's directory open for work, or is gone."""
-    began = time.time()
-    while process.poll() is None and not out.exists():
-        time.sleep(0.01)
-    while process.poll() is None and time.time() - began < 4:
-        time.sleep(0.01)
 
 
 def test_a_diverging_loss_stops_with_advice_and_keeps_what_was_good(digits: Dataset, tmp_path: Path) -> None:
