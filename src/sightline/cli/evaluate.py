@@ -14,13 +14,13 @@ from sightline.core.wording import interval, percent
 def command(
     run: RunName,
     data: Annotated[str | None, typer.Argument(metavar="DATA", help=DATA_HELP, show_default="the run's own")] = None,
-    split: Split = Split.test,
+    split: Split = "test",
     json: Json = False,
 ) -> None:
     """Measure a run: top-1, top-5, per-class figures, confusion, calibration."""
     from sightline import api
 
-    document = api.evaluate(run, data, split=split.value, progress=Bars())
+    document = api.evaluate(run, data, split=split, progress=Bars())
     if json:
         print_json(document)
     else:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,61 +13,13 @@ DATA_HELP = (
 )
 
 
-class Optimizer(StrEnum):
-    """--optimizer."""
-
-    sgd = "sgd"
-    adamw = "adamw"
-
-
-class Schedule(StrEnum):
-    """--schedule."""
-
-    one_cycle = "one_cycle"
-    cosine = "cosine"
-    paper_step = "paper_step"
-    constant = "constant"
-
-
-class Stem(StrEnum):
-    """--stem."""
-
-    imagenet = "imagenet"
-    small = "small"
-
-
-class Style(StrEnum):
-    """--style."""
-
-    torchvision = "torchvision"
-    paper = "paper"
-
-
-class Device(StrEnum):
-    """--device."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Precision(StrEnum):
-    """--precision."""
-
-    auto = "auto"
-    full = "32"
-    bf16 = "bf16"
-    half = "16"
-
-
-class Split(StrEnum):
-    """--split."""
-
-    train = "train"
-    validation = "validation"
-    test = "test"
-
+Optimizer = Literal["sgd", "adamw"]
+Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
+Stem = Literal["imagenet", "small"]
+Style = Literal["torchvision", "paper"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "32", "bf16", "16"]
+Split = Literal["train", "validation", "test"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
