@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "scipy", "sklearn", "pyarrow", "altair", "vl_convert", "onnx", "kornia", "lightning_fabric")
+HEAVY = ("torch", "scipy", "sklearn", "pyarrow", "altair", "vl_convert", "onnx", "lightning_fabric")
 LIGHT_ROOMS = (
     "sightline.core.artifact",
     "sightline.core.download",

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "torch", "kornia", "lightning-fabric", "scikit-learn")
+PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "torch", "lightning-fabric", "scikit-learn")
 
 
 def cpu_quota() -> int:

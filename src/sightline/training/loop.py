@@ -130,8 +130,8 @@ class Training:
             group["lr"] = self.recipe.lr_at(done)
         self.optimizer.zero_grad()  # before the forward pass, which then takes the freed memory
         labels = self.fabric.to_device(labels)
-        pixels = self.fabric.to_device(images).contiguous().float().div_(255)  # Kornia is faster on contiguous ones
-        inputs = self.normalise(self.augment(pixels))
+        pixels = self.augment(self.fabric.to_device(images))
+        inputs = self.normalise(pixels.float().div_(255))
         outputs = self.model(inputs.contiguous(memory_format=torch.channels_last))
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = self.loss(logits, labels)
