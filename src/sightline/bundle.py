@@ -23,7 +23,7 @@ from sightline.core.artifact import directory, read_json, write_bytes, write_jso
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_bytes, sha256_file
 from sightline.core.threads import in_threads
-from sightline.data.pictures import open_picture
+from sightline.data.pictures import PictureError, open_picture
 from sightline.data.preprocess import Preprocess
 from sightline.runtime import Outputs, Session
 
@@ -131,8 +131,8 @@ class Bundle:
         name = f"picture {number + 1}" if isinstance(picture, bytes) else str(picture)
         try:
             return name, self.preprocess(open_picture(picture)), None
-        except UserError as error:
-            return name, None, str(error)
+        except PictureError as error:
+            return name, None, error.reason
         except Exception as error:  # whatever a decoder does to one file, the others go on
             return name, None, named(f"not readable ({type(error).__name__}: {error})")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.core.artifact import directory, read_json, write_bytes, write_json
+from sightline.core.artifact import directory, read_json, write_bytes, write_json, write_text
 from sightline.core.errors import UserError
 
 
@@ -58,6 +58,18 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
             write_bytes(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_file_is_written_through_a_link_and_never_over_a_folder_or_device(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "aim")
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "aim").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path, tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(UserError, match="is no file"):
+            write_text(place, "x")
+    assert Path("/dev/null").is_char_device()
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_rows_of_array_files(tmp_path: Path) -> None:
             opened = open_picture(f"{tmp_path / name}#{row}")
             assert opened.mode == ("L" if array.ndim == 3 else "RGB")
             assert np.array_equal(np.asarray(opened), array[row])
-    assert reason(f"{tmp_path / 'grey.npy'}#3") == "no such file"
+    assert reason(f"{tmp_path / 'grey.npy'}#3") == "no such row: the file has 3"
     assert reason(f"{tmp_path / 'gone.npy'}#0") == "no such file"
     np.save(tmp_path / "grey.npy", 255 - grey)
     os.utime(tmp_path / "grey.npy", ns=(1, 1))

@@ -194,6 +194,7 @@ def bad_sources(root: Path) -> dict[str, tuple[Path | str, str]]:
     write(root / "idx" / "train-labels-idx1-ubyte", b"\0\0\x08\1" + bytes(4))
     return {
         "missing": (root / "gone", "no such file, folder or built-in dataset"),
+        "unnamed": ("", "no data is named"),
         "misspelt": ("digit", 'did you mean "digits"'),
         "empty": (root / "empty", "is empty"),
         "one": (root / "one", 'only one class, "cat"'),
@@ -213,7 +214,7 @@ def bad_sources(root: Path) -> dict[str, tuple[Path | str, str]]:
 
 
 CASES = [
-    *("missing", "misspelt", "empty", "one", "nogood", "nothing", "corrupt", "page", "picture"),
+    *("missing", "unnamed", "misspelt", "empty", "one", "nogood", "nothing", "corrupt", "page", "picture"),
     *("escape", "link", "bomb", "idx", "part", "scheme", "host"),
 ]
 

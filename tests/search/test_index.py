@@ -139,7 +139,7 @@ def test_pictures_that_are_gone_are_left_out_and_listed(digits: Dataset, bundle:
     assert len(index) == 1796
     (skipped,) = index.document["skipped"]
     assert skipped["picture"].endswith("images.npy#99999")
-    assert "no such file" in skipped["reason"]
+    assert "no such row" in skipped["reason"]
     row = next(row for row, path in enumerate(index.items["picture"]) if path == paths[5])
     assert index.items["label"][row] == digits.classes[digits.table.label[5]]  # the columns did not slip
     assert index.search(digits.name_of(5), 1)[0].picture == digits.name_of(5)

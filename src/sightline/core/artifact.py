@@ -62,7 +62,13 @@ def _umask() -> int:
 
 @contextmanager
 def file(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file, open for writing, that becomes `path` when the block ends well; flushed to the disk before."""
+    """A temporary file, open for writing, that becomes `path` when the block ends well; flushed to the disk before.
+
+    A link is followed. Raises UserError when `path` is a folder or a device.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise UserError(f"{named(path)} is no file: name a new file, or one to replace")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

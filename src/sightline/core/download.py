@@ -15,7 +15,6 @@ import http.client
 import ipaddress
 import os
 import re
-import shutil
 import socket
 import time
 import urllib.error
@@ -37,7 +36,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 def download(
     url: str, target: Path, *, sha256: str | None = None, allow_private: bool = False, progress: Progress = SILENT
 ) -> None:
-    """Fetch the http, https or file address `url` into the file `target`, whole or not at all.
+    """Fetch the http or https address `url` into the file `target`, whole or not at all.
 
     Goes on by itself as long as each try brings something, and on the next call where the last one broke off. Raises
     UserError when there is no such file or network, when the address leads to a private, loopback or link-local
@@ -52,13 +51,9 @@ def download(
 
 def _download(url: str, target: Path, sha256: str | None, allow_private: bool, progress: Progress) -> None:
     part = target.with_name(target.name + ".part")
-    scheme = urllib.parse.urlsplit(url).scheme.lower()
-    if scheme == "file":
-        _copy(url, part)
-    elif scheme in ("http", "https"):
-        _fetch_all(url, part, allow_private, progress)
-    else:
-        raise UserError(f"{named(url)} is no address we can fetch: use http, https or file")
+    if urllib.parse.urlsplit(url).scheme.lower() not in ("http", "https"):
+        raise UserError(f"{named(url)} is no address we can fetch: use http or https")
+    _fetch_all(url, part, allow_private, progress)
     if sha256 and sha256_file(part) != sha256.lower():
         part.unlink()
         raise UserError(f"{named(url)} does not have the SHA-256 {named(sha256)}: it is damaged or another file")
@@ -75,14 +70,6 @@ def is_public(address: str) -> bool:
         )
         ip = wrapped or ip
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or getattr(ip, "is_site_local", False))
-
-
-def _copy(url: str, part: Path) -> None:
-    source = urllib.request.url2pathname(urllib.parse.urlsplit(url).path)
-    try:
-        shutil.copyfile(source, part)
-    except OSError as error:
-        raise UserError(f"cannot read {named(url)}: {error.strerror}") from None
 
 
 def _fetch_all(url: str, part: Path, allow_private: bool, progress: Progress) -> None:

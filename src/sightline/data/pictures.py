@@ -43,7 +43,7 @@ for _kind in (UserWarning, RuntimeWarning):
 
 class PictureError(UserError):
     """A picture that does not open. `reason` is one of "empty file", "not an image", "truncated or corrupt",
-    "too many pixels", "file too large", "no such file", "cannot be read" and HEIC's.
+    "too many pixels", "file too large", "no such file", "no such row: …", "cannot be read" and HEIC's.
     """
 
     def __init__(self, reason: str, name: str | Path | None = None) -> None:
@@ -161,7 +161,7 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
 def _array_row(path: str, row: int) -> Image.Image:
     array = array_file(path)
     if row >= len(array):
-        raise PictureError("no such file", f"{path}#{row}")
+        raise PictureError(f"no such row: the file has {len(array):,}", f"{path}#{row}")
     return Image.fromarray(np.ascontiguousarray(array[row]))
 
 

@@ -38,6 +38,8 @@ def locate(source: str | Path, sha256: str | None, allow_private: bool, progress
     Raises UserError when there is no such thing, or it does not hash to `sha256`.
     """
     text = str(source)
+    if not text:
+        raise UserError("no data is named: give a folder, an archive, an address or a built-in name such as digits")
     if re.match(r"https?://", text, re.IGNORECASE):
         return _remote(text, sha256, allow_private, progress)
     if re.match(r"[a-z][a-z0-9+.-]+://", text, re.IGNORECASE) and not text.lower().startswith("file://"):
