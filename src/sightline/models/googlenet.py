@@ -3,6 +3,7 @@
 The default is what the public weights need: batch norm after each convolution, 3x3 kernels in the branch the paper
 calls 5x5, a 2x2 pool before the last stage. style="paper" has biases and local response norm instead of batch norm,
 real 5x5 kernels and 3x3 pools. Auxiliary heads (on inception 4a and 4d) speak while training only.
+`naive=True` has the module of Figure 2(a), without the 1x1 reductions, to show what they save.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ INCEPTIONS = {
     "inception5a": (832, 256, 160, 320, 32, 128, 128),
     "inception5b": (832, 384, 192, 384, 48, 128, 128),
 }
+AUXILIARY = {"inception4a": "aux1", "inception4d": "aux2"}
 
 
 class Conv(nn.Module):
@@ -33,10 +35,11 @@ class Conv(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels, kernel, stride, padding=kernel // 2, bias=not norm)
         self.bn = nn.BatchNorm2d(channels, eps=0.001) if norm else nn.Identity()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, channels, h / stride, w / stride], rounded up."""
-        return F.relu(self.bn(self.conv(x)), inplace=True)
+        return self.relu(self.bn(self.conv(x)))
 
 
 class Inception(nn.Module):
@@ -59,6 +62,21 @@ class Inception(nn.Module):
         return concatenate([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)])
 
 
+class NaiveInception(nn.Module):
+    """Figure 2(a): 1x1, 3x3, 5x5 and pooling on the whole depth side by side; the pool keeps every channel."""
+
+    def __init__(self, channels_in: int, one: int, three: int, five: int, *, norm: bool) -> None:
+        super().__init__()
+        self.branch1 = Conv(channels_in, one, 1, norm=norm)
+        self.branch2 = Conv(channels_in, three, 3, norm=norm)
+        self.branch3 = Conv(channels_in, five, 5, norm=norm)
+        self.branch4 = nn.MaxPool2d(3, stride=1, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, channels_in, h, w] to [N, one + three + five + channels_in, h, w]."""
+        return concatenate([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)])
+
+
 class Auxiliary(nn.Module):
     """A classifier on a middle layer: pool to 4x4, 1x1 convolution, two linear layers, dropout 0.7 between."""
 
@@ -68,31 +86,35 @@ class Auxiliary(nn.Module):
         self.conv = Conv(channels_in, channels, 1, norm=not paper)
         self.fc1 = nn.Linear(channels * 16, hidden)
         self.fc2 = nn.Linear(hidden, num_classes)
+        self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(0.7)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [N, C] of [N, channels_in, h, w]."""
         # The paper pools 5x5 with stride 3 (14 -> 4); adaptive pooling, as torchvision's, takes pictures of any size.
         x = self.conv(F.adaptive_avg_pool2d(x, (4, 4)))
-        return self.fc2(self.dropout(F.relu(self.fc1(x.flatten(1)), inplace=True)))
+        return self.fc2(self.dropout(self.relu(self.fc1(x.flatten(1)))))
 
 
 class GoogLeNet(Network):
     """A stem, nine inception modules, global average pooling, dropout, one linear layer."""
 
-    inception3a: Inception
-    inception3b: Inception
-    inception4a: Inception
-    inception4b: Inception
-    inception4c: Inception
-    inception4d: Inception
-    inception4e: Inception
-    inception5a: Inception
-    inception5b: Inception
+    inception3a: Inception | NaiveInception
+    inception3b: Inception | NaiveInception
+    inception4a: Inception | NaiveInception
+    inception4b: Inception | NaiveInception
+    inception4c: Inception | NaiveInception
+    inception4d: Inception | NaiveInception
+    inception4e: Inception | NaiveInception
+    inception5a: Inception | NaiveInception
+    inception5b: Inception | NaiveInception
+    aux1: Auxiliary
+    aux2: Auxiliary
 
     def __init__(
-        self, num_classes: int, in_channels: int, stem: str, style: str, *, width: float = 1.0, aux: bool = True
-    ) -> None:
+        self, num_classes: int, in_channels: int, stem: str, style: str, *, width: float = 1.0, aux: bool = True,
+        naive: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         paper, small = style == "paper", stem == "small"
         norm = not paper
@@ -106,14 +128,18 @@ class GoogLeNet(Network):
         self.maxpool2 = nn.Identity() if small else nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.maxpool3 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.maxpool4 = nn.MaxPool2d(3 if paper else 2, stride=2, ceil_mode=True)
-        channels = second
+        channels, heads = second, {}
         for name, (_, *counts) in INCEPTIONS.items():
             one, three_in, three, five_in, five, pool = (scaled(count, width) for count in counts)
-            self.add_module(name, Inception(channels, one, three_in, three, five_in, five, pool, paper=paper))
-            channels = one + three + five + pool
-        if aux:
-            self.aux1 = Auxiliary(_channels_out("inception4a", width), num_classes, width, paper=paper)
-            self.aux2 = Auxiliary(_channels_out("inception4d", width), num_classes, width, paper=paper)
+            if naive:
+                self.add_module(name, NaiveInception(channels, one, three, five, norm=norm))
+            else:
+                self.add_module(name, Inception(channels, one, three_in, three, five_in, five, pool, paper=paper))
+            channels = one + three + five + (channels if naive else pool)
+            if aux and name in AUXILIARY:
+                heads[AUXILIARY[name]] = Auxiliary(channels, num_classes, width, paper=paper)
+        for head, module in heads.items():
+            self.add_module(head, module)
         self.has_aux = aux
         # Table 1 drops 40 %; torchvision's constructor says 20 %, and so do we.
         self.dropout = nn.Dropout(0.2)
@@ -150,11 +176,6 @@ class GoogLeNet(Network):
         after_4d = self.inception4d(self.inception4c(self.inception4b(after_4a)))
         x = self.maxpool4(self.inception4e(after_4d))
         return after_4a, after_4d, self.inception5b(self.inception5a(x))
-
-
-def _channels_out(inception: str, width: float) -> int:
-    _, one, _, three, _, five, pool = INCEPTIONS[inception]
-    return sum(scaled(count, width) for count in (one, three, five, pool))
 
 
 def _initialise_small(network: nn.Module) -> None:

@@ -8,12 +8,19 @@ maps, search, transfer) stands on these three.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from sightline.core.errors import UserError
+from sightline.core.errors import UserError, named
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, 0.01, inplace=True),
+}
 
 
 class Network(nn.Module, ABC):
@@ -52,6 +59,16 @@ def scaled(channels: int, width: float) -> int:
     return rounded if rounded >= 0.9 * channels * width else rounded + 8
 
 
+def add(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """The sum of two branches [N, K, h, w]; UserError that names both shapes when they differ."""
+    if branch.shape[1:] != shortcut.shape[1:]:
+        raise UserError(
+            f"cannot add a shortcut of shape {tuple(shortcut.shape)} to a branch of shape {tuple(branch.shape)}: all "
+            "sizes must agree; project the shortcut (1x1 convolution of the same stride) or pad it"
+        )
+    return branch + shortcut
+
+
 def concatenate(branches: Sequence[Tensor]) -> Tensor:
     """Branches [N, Ki, h, w] joined in depth; UserError that names both shapes when heights or widths differ."""
     first = branches[0]
@@ -62,6 +79,37 @@ def concatenate(branches: Sequence[Tensor]) -> Tensor:
                 "heights and widths must agree; give both branches the same stride and matching padding"
             )
     return torch.cat(list(branches), dim=1)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding: output ceil(input / stride), the odd pixel right and bottom."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, channels_in, h, w] to [N, channels, ceil(h / stride), ceil(w / stride)]."""
+        (top, bottom), (left, right) = (self._sides(size, axis) for axis, size in enumerate(x.shape[2:]))
+        return super().forward(F.pad(x, (left, right, top, bottom)))
+
+    def _sides(self, size: int, axis: int) -> tuple[int, int]:
+        """Zeros before and after along `axis` (0 for height)."""
+        kernel, stride, dilation = self.kernel_size[axis], self.stride[axis], self.dilation[axis]
+        total = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+        return total // 2, total - total // 2
+
+
+def exchange_relu(network: nn.Module, name: str, activation: str) -> None:
+    """Put another activation in the place of every ReLU; UserError when it is unknown or there is no ReLU."""
+    if activation not in ACTIVATIONS:
+        raise UserError(f'{name} has no activation "{named(activation)}": use {" or ".join(ACTIVATIONS)}')
+    places = [
+        (module, key)
+        for module in network.modules()
+        for key, child in module.named_children()
+        if type(child) is nn.ReLU
+    ]
+    if not places:
+        raise UserError(f"{name} has no ReLU to exchange for {activation}: its paper chose another activation")
+    for module, key in places:
+        setattr(module, key, ACTIVATIONS[activation]())
 
 
 def initialise_for_relu(network: nn.Module) -> None:

@@ -3,6 +3,7 @@
 Two families of one paper. The ImageNet form (18 to 152 layers) has torchvision's keys; its bottleneck strides in the
 3x3 ("v1.5", as the public weights), with style="paper" in the first 1x1. The CIFAR form (6n + 2 layers of 16, 32 and
 64 channels) joins blocks of different size by option A: every second pixel, zeros for the new channels, no parameters.
+The plain networks are the same without shortcuts.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.models.layers import Network, initialise_for_relu
+from sightline.core.errors import UserError, named
+from sightline.models.layers import Network, add, initialise_for_relu
 
-Shortcut = Callable[[int, int, int], nn.Module]
+Shortcut = Callable[[int, int, int], nn.Module | None]
 
 
 def project(channels_in: int, channels_out: int, stride: int) -> nn.Module:
-    """Option B of the paper: a strided 1x1 convolution where the size changes."""
+    """A strided 1x1 convolution with batch norm."""
     return nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
+
+
+def identity_or(change: Callable[[int, int, int], nn.Module]) -> Shortcut:
+    """The identity (None), with `change` where the size or the number of channels changes."""
+
+    def shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module | None:
+        return change(channels_in, channels_out, stride) if stride > 1 or channels_in != channels_out else None
+
+    return shortcut
 
 
 class Pad(nn.Module):
@@ -46,32 +57,37 @@ class Pad(nn.Module):
 
 
 class Basic(nn.Module):
-    """Two 3x3 convolutions and a shortcut."""
+    """Two 3x3 convolutions and a shortcut; without one (None) it is a piece of a plain network."""
 
     expansion = 1
 
-    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut | None) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample = shortcut(channels_in, channels, stride) if stride > 1 or channels_in != channels else None
+        self.residual = shortcut is not None
+        self.downsample = shortcut(channels_in, channels, stride) if shortcut else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, channels, h / stride, w / stride]."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        if self.residual:
+            y = add(y, x if self.downsample is None else self.downsample(x))
+        return self.relu(y)
 
 
 class Bottleneck(nn.Module):
-    """1x1 down to `channels`, 3x3, 1x1 up to four times as many, and a shortcut."""
+    """1x1 down to `channels`, 3x3, 1x1 up to four times as many, and a shortcut unless it is None."""
 
     expansion = 4
 
-    def __init__(self, channels_in: int, channels: int, stride: int, shortcut: Shortcut, stride_first: bool) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, stride: int, shortcut: Shortcut | None, stride_first: bool
+    ) -> None:
         super().__init__()
         channels_out = channels * self.expansion
         # The paper strides in the first 1x1; the public weights (v1.5) in the 3x3, which sees every pixel.
@@ -83,15 +99,17 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(channels, channels_out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels_out)
         self.relu = nn.ReLU(inplace=True)
-        changes = stride > 1 or channels_in != channels_out
-        self.downsample = shortcut(channels_in, channels_out, stride) if changes else None
+        self.residual = shortcut is not None
+        self.downsample = shortcut(channels_in, channels_out, stride) if shortcut else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, 4 * channels, h / stride, w / stride]."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        if self.residual:
+            y = add(y, x if self.downsample is None else self.downsample(x))
+        return self.relu(y)
 
 
 class ResNet(Network):
@@ -99,7 +117,7 @@ class ResNet(Network):
 
     def __init__(
         self, block: Callable[..., nn.Module], expansion: int, depths: tuple[int, ...], num_classes: int,
-        in_channels: int, stem: str,
+        in_channels: int, stem: str, shortcut: Shortcut | None,
     ) -> None:  # fmt: skip
         super().__init__()
         small = stem == "small"
@@ -109,10 +127,10 @@ class ResNet(Network):
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _stage(block, expansion, 64, 64, depths[0], 1, project)
-        self.layer2 = _stage(block, expansion, 64 * expansion, 128, depths[1], 2, project)
-        self.layer3 = _stage(block, expansion, 128 * expansion, 256, depths[2], 2, project)
-        self.layer4 = _stage(block, expansion, 256 * expansion, 512, depths[3], 2, project)
+        self.layer1 = _stage(block, expansion, 64, 64, depths[0], 1, shortcut)
+        self.layer2 = _stage(block, expansion, 64 * expansion, 128, depths[1], 2, shortcut)
+        self.layer3 = _stage(block, expansion, 128 * expansion, 256, depths[2], 2, shortcut)
+        self.layer4 = _stage(block, expansion, 256 * expansion, 512, depths[3], 2, shortcut)
         self.fc = nn.Linear(512 * expansion, num_classes)
         initialise_for_relu(self)
 
@@ -134,14 +152,14 @@ class ResNet(Network):
 class CifarResNet(Network):
     """The CIFAR form: 3x3 stem of 16 channels, three stages of `depth` blocks, average pooling, a linear layer."""
 
-    def __init__(self, depth: int, num_classes: int, in_channels: int) -> None:
+    def __init__(self, depth: int, num_classes: int, in_channels: int, shortcut: Shortcut | None) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU(inplace=True)
-        self.layer1 = _stage(Basic, 1, 16, 16, depth, 1, Pad)
-        self.layer2 = _stage(Basic, 1, 16, 32, depth, 2, Pad)
-        self.layer3 = _stage(Basic, 1, 32, 64, depth, 2, Pad)
+        self.layer1 = _stage(Basic, 1, 16, 16, depth, 1, shortcut)
+        self.layer2 = _stage(Basic, 1, 16, 32, depth, 2, shortcut)
+        self.layer3 = _stage(Basic, 1, 32, 64, depth, 2, shortcut)
         self.fc = nn.Linear(64, num_classes)
         initialise_for_relu(self)
 
@@ -162,7 +180,7 @@ class CifarResNet(Network):
 
 def _stage(
     block: Callable[..., nn.Module], expansion: int, channels_in: int, channels: int, depth: int, stride: int,
-    shortcut: Shortcut,
+    shortcut: Shortcut | None,
 ) -> nn.Sequential:  # fmt: skip
     """`depth` blocks in a row; the first of them strides and widens."""
     first = block(channels_in, channels, stride, shortcut)
@@ -170,17 +188,31 @@ def _stage(
     return nn.Sequential(first, *rest)
 
 
-def basic_resnet(depths: tuple[int, ...], num_classes: int, in_channels: int, stem: str, style: str) -> ResNet:
-    """ResNet-18 and 34; paper and torchvision agree on them."""
-    return ResNet(Basic, Basic.expansion, depths, num_classes, in_channels, stem)
+def basic_resnet(
+    depths: tuple[int, ...], num_classes: int, in_channels: int, stem: str, style: str, *, shortcut: str = "B",
+) -> ResNet:  # fmt: skip
+    """ResNet-18 and 34, or with shortcut "none" plain-18 and 34; paper and torchvision agree on them."""
+    return ResNet(Basic, Basic.expansion, depths, num_classes, in_channels, stem, _shortcut(shortcut))
 
 
-def bottleneck_resnet(depths: tuple[int, ...], num_classes: int, in_channels: int, stem: str, style: str) -> ResNet:
+def bottleneck_resnet(
+    depths: tuple[int, ...], num_classes: int, in_channels: int, stem: str, style: str, *, shortcut: str = "B",
+) -> ResNet:  # fmt: skip
     """ResNet-50, 101 and 152; `style` says where a bottleneck strides."""
     block = partial(Bottleneck, stride_first=style == "paper")
-    return ResNet(block, Bottleneck.expansion, depths, num_classes, in_channels, stem)
+    return ResNet(block, Bottleneck.expansion, depths, num_classes, in_channels, stem, _shortcut(shortcut))
 
 
-def cifar_resnet(depth: int, num_classes: int, in_channels: int, stem: str, style: str) -> CifarResNet:
+def cifar_resnet(
+    depth: int, num_classes: int, in_channels: int, stem: str, style: str, *, shortcut: str = "A"
+) -> CifarResNet:
     """The paper's form for 32 x 32 pictures, `depth` blocks a stage; it has one stem and one style."""
-    return CifarResNet(depth, num_classes, in_channels)
+    return CifarResNet(depth, num_classes, in_channels, _shortcut(shortcut))
+
+
+def _shortcut(option: str) -> Shortcut | None:
+    """The paper's shortcuts (section 4.1): where the size changes, A pads and B projects; C always projects."""
+    options: dict[str, Shortcut | None] = {"A": identity_or(Pad), "B": identity_or(project), "C": project, "none": None}
+    if option not in options:
+        raise UserError(f'no shortcut "{named(option)}": use {", ".join(options)}')
+    return options[option]
