@@ -1,0 +1,164 @@
+"""What runs when a network runs, and who reads whom: layers by hooks, sums and joins between them by their operation.
+
+On the meta device shapes flow and no number is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sightline.anatomy.layer import (
+    Layer,
+    Window,
+    adaptive,
+    is_layer,
+    kind_of,
+    macs_of,
+    unknown,
+    window_of,
+    works_in_place,
+)
+
+PICTURE = "input"
+KINDS = {
+    "add": "Add",
+    "mul": "Multiply",
+    "cat": "Concatenate",
+    "mean": "AvgPool",
+    "_adaptive_avg_pool2d": "AvgPool",
+    "view": "Flatten",
+    "_unsafe_view": "Flatten",
+    "constant_pad_nd": "Pad",
+}
+PATHS = {"AvgPool": "avgpool"}
+IN_PLACE = ("Add", "Multiply", "Flatten")
+# Operations that multiply and add and belong to no layer we know: they must not count as nothing.
+MULTIPLYING = ("convolution", "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "linear", "matmul")
+
+
+def record(model: nn.Module, picture: Tensor) -> list[Layer]:
+    """The layers of one pass of `model` in evaluation over `picture` [N, channels, H, W], in the order they ran.
+
+    Both must be on the meta device; `model` keeps the hooks that watch it. A layer that runs twice is there twice, the
+    second time as NAME_2 and without parameters. UserError that names it when a layer or an operation has parameters or
+    multiplies matrices and is not known.
+    """
+    recorder = _Recorder(model, picture)
+    with torch.no_grad(), recorder:
+        model(picture)
+    return recorder.layers
+
+
+class _Recorder(TorchDispatchMode):
+    """Watches the layers through hooks, and between them every operation."""
+
+    def __init__(self, model: nn.Module, picture: Tensor) -> None:
+        super().__init__()
+        self.layers: list[Layer] = []
+        self._names: set[str] = set()
+        self._counted: set[int] = set()
+        self._path: list[tuple[str, nn.Module]] = []
+        self._in_layer = False
+        # Who made which tensor. They are kept, so that no two share an id; on meta they have no content.
+        self._maker: dict[int, str] = {id(picture): PICTURE}
+        self._kept: list[Tensor] = [picture]
+        for name, module in model.named_modules():
+            if is_layer(module):
+                self._watch_layer(name, module)
+            else:
+                self._watch_container(name, module)
+
+    def _watch_container(self, name: str, module: nn.Module) -> None:
+        module.register_forward_pre_hook(lambda *_: self._path.append((name, module)))
+        module.register_forward_hook(lambda *_: [self._path.pop(), None][1])
+
+    def _watch_layer(self, name: str, module: nn.Module) -> None:
+        def enter(module: nn.Module, inputs: Any) -> None:
+            self._in_layer = True
+
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            self._in_layer = False
+            made = next(_tensors([output]), None)
+            if made is None or isinstance(module, nn.Identity):
+                return
+            read = list(_tensors(inputs))
+            self._add(
+                name, kind_of(module), read, made,
+                window=window_of(module, tuple(read[0].shape), tuple(made.shape)) if read else None,
+                macs=macs_of(name, module, made),
+                in_place=works_in_place(module),
+                parameters=list(module.parameters()),
+            )  # fmt: skip
+
+        module.register_forward_pre_hook(enter)
+        module.register_forward_hook(leave)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Carry out one operation; record it unless a layer does it."""
+        made = func(*args, **(kwargs or {}))
+        if not self._in_layer and isinstance(made, Tensor):
+            self._operation(func.overloadpacket.__name__, list(_tensors(args)), made)
+        return made
+
+    def _operation(self, name: str, read: list[Tensor], made: Tensor) -> None:
+        path, module = self._path[-1]
+        if any(isinstance(tensor, nn.Parameter) for tensor in read) or name.rstrip("_") in MULTIPLYING:
+            raise unknown(path, type(module).__name__)
+        read = [tensor for tensor in read if id(tensor) in self._maker]
+        if not read:
+            return
+        kind = KINDS.get(name.removesuffix("_"), name.strip("_").title().replace("_", ""))
+        own = PATHS.get(kind, kind.lower())
+        before, after = tuple(read[0].shape), tuple(made.shape)
+        self._add(
+            f"{path}.{own}" if path else own, kind, read, made,
+            window=_pooled(before, after) if kind == "AvgPool" else None,
+            in_place=kind in IN_PLACE or name.endswith("_"),
+        )  # fmt: skip
+
+    def _add(
+        self, name: str, kind: str, read: list[Tensor], made: Tensor, *, window: Window | None, macs: int = 0,
+        in_place: bool = False, parameters: Iterable[Tensor] = (),
+    ) -> None:  # fmt: skip
+        fresh = [p for p in parameters if id(p) not in self._counted]
+        self._counted.update(id(p) for p in fresh)
+        unique, again = name, 1
+        while unique in self._names:
+            again += 1
+            unique = f"{name}_{again}"
+        self._names.add(unique)
+        layer = Layer(
+            name=unique,
+            kind=kind,
+            output=tuple(made.shape[1:]),
+            inputs=tuple(self._maker[id(tensor)] for tensor in read if id(tensor) in self._maker),
+            window=window,
+            parameters=sum(p.numel() for p in fresh),
+            weights=sum(p.numel() for p in fresh if p.dim() > 1),
+            macs=macs,
+            activations=made.numel(),
+            in_place=in_place,
+        )
+        self.layers.append(layer)
+        self._maker[id(made)] = unique
+        self._kept.append(made)
+
+
+def _pooled(before: tuple[int, ...], after: tuple[int, ...]) -> Window | None:
+    """The window of an average over all places, kept as 1 x 1 or dropped, or of an adaptive one."""
+    if len(before) != 4 or after[:2] != before[:2]:
+        return None
+    return adaptive(before[2:], after[2:] or (1, 1))
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
