@@ -1,6 +1,6 @@
-"""Training: Sightline's loop against a bare PyTorch channels-last loop of the same network, resnet20 on 32x32.
+"""Training: Sightline's loop against a bare PyTorch channels-last loop, one network of each family, on 32x32.
 
-    python bench/train_step.py [--processes 7] [--steps 120] [--json out.json]
+    python bench/train_step.py [--arch NAME ...] [--processes 5] [--seconds 60] [--json out.json]
 
 Ours reads uint8 batches of 128 from the pixel cache, mirrors and crops them, normalises, counts, and checks the loss;
 the bare loop only repeats forward, backward and step on one ready float batch. Both in float32, a step each by turns: a
@@ -23,20 +23,26 @@ from pathlib import Path
 import numpy as np
 import torch
 from figures import Figure, parser, tell
+from torch.nn.functional import cross_entropy
 
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import SILENT
 from sightline.data.augment import standard
 from sightline.data.loaders import Loader
 from sightline.data.preprocess import Preprocess
-from sightline.models import create
+from sightline.models import Network, create
 from sightline.training.checkpoint import State
 from sightline.training.loop import Tally, Training
 from sightline.training.recipe import Recipe
 from sightline.training.train import Normalise, make_fabric
 
 BATCH, SIZE, CLASSES = 128, 32, 10
-WARM = 5
+GOALS = {
+    "resnet20": ">= 0.97",
+    **dict.fromkeys(("resnet18", "googlenet_small", "alexnet", "vgg11_bn"), ">= 0.95"),
+    **dict.fromkeys(("mobilenet_v1", "mobilenet_v2", "efficientnet_b0"), ">= 0.95"),
+}
+WARM, LEAST = 5, 10
 
 
 class Random:
@@ -68,11 +74,16 @@ class Stopwatch:
         return timed
 
 
-def ours(folder: Path, pixels: Random) -> Training:
+def fresh(arch: str) -> Network:
+    """A new network for 32x32 pictures, channels last."""
+    return create(arch, num_classes=CLASSES, stem="small").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def ours(arch: str, folder: Path, pixels: Random) -> Training:
     """Everything `sightline train` works with."""
     recipe = Recipe.of(epochs=1, precision="32").fitted(10_000, ("cat", "dog"))
     fabric = make_fabric("cpu", "32")
-    network = create("resnet20", num_classes=CLASSES).to(memory_format=torch.channels_last)
+    network = fresh(arch)
     model, optimizer = fabric.setup(network, recipe.make_optimizer(network))
     rows, labels = np.arange(10_000), np.random.default_rng(1).integers(0, CLASSES, 10_000)
     return Training(
@@ -109,7 +120,12 @@ def bare_steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Iter
     model.train()
     while True:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y, label_smoothing=0.1).backward()
+        outputs = model(x)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = cross_entropy(logits, y, label_smoothing=0.1)
+        for extra in auxiliary:
+            loss = loss + 0.3 * cross_entropy(extra, y, label_smoothing=0.1)
+        loss.backward()
         optimizer.step()
         yield
 
@@ -121,50 +137,54 @@ def seconds_of(steps: Iterator[None]) -> float:
     return time.perf_counter() - began
 
 
-def measured(steps: int) -> tuple[float, float, float]:
+def measured(arch: str, seconds: float) -> tuple[float, float, float]:
     """Seconds of a step of ours and of the bare loop, medians; per cent of ours that are the data pipeline's."""
     torch.set_num_threads(cpu_quota())
-    bare = create("resnet20", num_classes=CLASSES).to(memory_format=torch.channels_last)
+    bare = fresh(arch)
     optimizer = torch.optim.SGD(bare.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     with tempfile.TemporaryDirectory() as folder:
-        training, watch = ours(Path(folder), Random()), Stopwatch()
+        training, watch = ours(arch, Path(folder), Random()), Stopwatch()
         training.augment = watch.around(training.augment)
         training.normalise = watch.around(training.normalise)  # type: ignore[assignment]
         mine, theirs = our_steps(training), bare_steps(bare, optimizer)
         for _ in range(WARM):
             next(mine), next(theirs)
         watch.seconds, training.loader.waited_seconds = 0.0, 0.0
-        pairs = [(seconds_of(mine), seconds_of(theirs)) for _ in range(steps)]
+        pairs, end = [], time.monotonic() + seconds
+        while time.monotonic() < end or len(pairs) < LEAST:
+            pairs.append((seconds_of(mine), seconds_of(theirs)))
     our_time, bare_time = (statistics.median(side) for side in zip(*pairs, strict=True))
     share = (watch.seconds + training.loader.waited_seconds) / sum(mine for mine, _ in pairs)
     return our_time, bare_time, 100 * share
 
 
+def figures_of(arch: str, runs: list[tuple[float, float, float]]) -> list[Figure]:
+    """The ratio, and for resnet20 the data pipeline's share too."""
+    our_time, bare_time, share = (statistics.median(column) for column in zip(*runs, strict=True))
+    ratios = sorted(bare / mine for mine, bare, _ in runs)
+    what = f"{arch} training, images/s ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+    speeds = (f"{BATCH / our_time:.0f}/s", f"{BATCH / bare_time:.0f}/s")
+    found = [Figure(what, *speeds, statistics.median(ratios), GOALS[arch])]
+    if arch == "resnet20":
+        found.append(Figure("data pipeline's share of its step", f"{share:.2f} %", "", share, "<= 3", " %"))
+    return found
+
+
 def main() -> None:
     """Measure and tell."""
     arguments = parser(__doc__)
-    arguments.add_argument("--processes", type=int, default=7)
-    arguments.add_argument("--steps", type=int, default=120)
+    arguments.add_argument("--arch", choices=GOALS, action="append")
+    arguments.add_argument("--processes", type=int, default=5)
+    arguments.add_argument("--seconds", type=float, default=60, help="how long each process measures")
     options = arguments.parse_args()
-    alone = ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1)
-    with alone:
-        runs = list(alone.map(measured, [options.steps] * options.processes))
-    our_time, bare_time, share = (statistics.median(column) for column in zip(*runs, strict=True))
-    ratios = sorted(bare / mine for mine, bare, _ in runs)
-    ratio = statistics.median(ratios)
-    figures = [
-        Figure(
-            "resnet20 training, images/s, ours over bare",
-            f"{BATCH / our_time:.0f}/s",
-            f"{BATCH / bare_time:.0f}/s",
-            ratio,
-            ">= 0.97",
-        ),
-        Figure("data pipeline's share of a step", f"{share:.2f} %", "", share, "<= 3", " %"),
-    ]
+    figures = []
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as alone:
+        for arch in options.arch or GOALS:
+            runs = list(alone.map(measured, [arch] * options.processes, [options.seconds] * options.processes))
+            figures += figures_of(arch, runs)
     n = (
-        f"medians of {options.processes} processes of {options.steps} steps of {BATCH} pictures each side, "
-        f"ratios {ratios[0]:.3f} to {ratios[-1]:.3f}"
+        f"medians of {options.processes} processes of {options.seconds:g} s, steps of {BATCH} pictures in turn; the "
+        "smallest and largest ratio of a process in brackets"
     )
     tell("train_step", "Training step against a bare PyTorch loop", figures, n, options.json)
 
