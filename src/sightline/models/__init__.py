@@ -15,9 +15,13 @@ from functools import partial
 from typing import Any
 
 from sightline.core.errors import UserError, closest, named
+from sightline.models.alexnet import AlexNet
+from sightline.models.efficientnet import SCALES, EfficientNet, compound_efficientnet, compound_size
 from sightline.models.googlenet import GoogLeNet
 from sightline.models.layers import Network, exchange_relu
+from sightline.models.mobilenet import MobileNetV1, MobileNetV2
 from sightline.models.resnet import basic_resnet, bottleneck_resnet, cifar_resnet
+from sightline.models.vgg import DEPTHS, VGG
 
 __all__ = ["ARCHITECTURES", "STYLES", "Architecture", "Network", "architecture", "create"]
 
@@ -62,6 +66,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "googlenet": Architecture(GoogLeNet),
     "googlenet_small": Architecture(partial(GoogLeNet, width=0.25), 32, ("small", "imagenet")),
     "googlenet_naive": Architecture(partial(GoogLeNet, naive=True)),
+    "alexnet": Architecture(AlexNet),
+    **{f"vgg{layers}": Architecture(partial(VGG, layers, norm=False)) for layers in DEPTHS},
+    **{f"vgg{layers}_bn": Architecture(partial(VGG, layers, norm=True)) for layers in DEPTHS},
+    "mobilenet_v1": Architecture(MobileNetV1),
+    "mobilenet_v2": Architecture(MobileNetV2),
+    **{f"efficientnet_b{n}": Architecture(partial(EfficientNet, scale), scale.size) for n, scale in enumerate(SCALES)},
+    "efficientnet": Architecture(compound_efficientnet, resolution=compound_size),
 }
 
 

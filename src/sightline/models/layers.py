@@ -96,6 +96,28 @@ class SameConv2d(nn.Conv2d):
         return total // 2, total - total // 2
 
 
+def unit(
+    channels_in: int, channels: int, kernel: int, stride: int = 1, *, activation: Callable[[], nn.Module] | None,
+    groups: int = 1, same: bool = False, eps: float = 1e-5,
+) -> nn.Sequential:  # fmt: skip
+    """Convolution without bias, batch norm, activation unless None: the building unit of the mobile networks.
+
+    Its padding is symmetric (kernel / 2), or TensorFlow's SAME padding with `same`; they differ where it strides.
+    """
+    convolution = SameConv2d if same and stride > 1 else partial(nn.Conv2d, padding=kernel // 2)
+    norm = nn.BatchNorm2d(channels, eps=eps)
+    layers = [convolution(channels_in, channels, kernel, stride, groups=groups, bias=False), norm]
+    return nn.Sequential(*layers, *([activation()] if activation else []))
+
+
+def without_halvings(strides: Sequence[int], count: int) -> list[int]:
+    """`strides` with the first `count` twos made ones: a small stem keeps that many halvings of the picture away."""
+    kept = list(strides)
+    for _ in range(count):
+        kept[kept.index(2)] = 1
+    return kept
+
+
 def exchange_relu(network: nn.Module, name: str, activation: str) -> None:
     """Put another activation in the place of every ReLU; UserError when it is unknown or there is no ReLU."""
     if activation not in ACTIVATIONS:

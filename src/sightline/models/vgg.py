@@ -1,0 +1,70 @@
+"""VGG: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2014), Table 1.
+
+Columns A, B, D and E, which have 11, 13, 16 and 19 layers with weights, with torchvision's keys. Paper and torchvision
+agree on them; the forms with batch norm came after the paper.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from sightline.models.layers import Network, initialise_for_relu
+
+CHANNELS = (64, 128, 256, 512, 512)
+# Table 1: 3x3 convolutions in each of the five stages, every stage ending in a 2x2 pool
+DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+
+
+class VGG(Network):
+    """Five stages of 3x3 convolutions, pooling to 7x7, and a classifier of three linear layers.
+
+    The small stem, ours alone, keeps all five pools (32 pixels end at 1x1), averages the last map to 1x1 and classifies
+    it through 512 hidden units.
+    """
+
+    def __init__(self, layers: int, num_classes: int, in_channels: int, stem: str, style: str, *, norm: bool) -> None:
+        super().__init__()
+        self.features = nn.Sequential()
+        channels_in = in_channels
+        for channels, depth in zip(CHANNELS, DEPTHS[layers], strict=True):
+            for _ in range(depth):
+                self.features.append(nn.Conv2d(channels_in, channels, 3, padding=1))
+                if norm:
+                    self.features.append(nn.BatchNorm2d(channels))
+                self.features.append(nn.ReLU(inplace=True))
+                channels_in = channels
+            self.features.append(nn.MaxPool2d(2, stride=2))
+        places, hidden = (1, 512) if stem == "small" else (7, 4096)
+        self.avgpool = nn.AdaptiveAvgPool2d(places)
+        self.classifier = nn.Sequential(
+            nn.Linear(channels_in * places**2, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+            nn.Linear(hidden, num_classes),
+        )
+        initialise_for_relu(self)
+        for layer in self.classifier:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, 0, 0.01)
+                nn.init.zeros_(layer.bias)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last linear layer."""
+        return cast(nn.Linear, self.classifier[-1])
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """[N, channels, H, W] to [N, 512, H / 32, W / 32], rounded down."""
+        return self.features(x)
+
+    def embed(self, feature_map: Tensor) -> Tensor:
+        """What the second hidden layer makes of the pooled map, [N, 4096] (512 with the small stem)."""
+        x = self.avgpool(feature_map).flatten(1)
+        for layer in list(self.classifier)[:-1]:
+            x = layer(x)
+        return x
