@@ -1,0 +1,94 @@
+"""Published ImageNet accuracies of the zoo's networks, beside parameters and multiply-adds counted here.
+
+Top-1 and top-5 in percent of the 50,000 validation pictures, one centre crop, one network. Copied from timm's
+results-imagenet.csv (Apache-2.0): the weights of torchvision's first recipe (tv_in1k) where it lists them, the paper's
+recipe (AutoAugment, aa_in1k) for EfficientNet, the plain in1k row for the MobileNets. It has no AlexNet and no
+GoogLeNet: theirs are from torchvision's documentation of the public weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sightline.anatomy.cost import cost
+
+TIMM = "timm, results-imagenet.csv"
+TORCHVISION = "torchvision's documentation"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published of one network: `row` names it at its source, `size` is the side of its input in pixels."""
+
+    network: str
+    row: str
+    size: int
+    top1: float
+    top5: float
+    source: str = TIMM
+    style: str = "torchvision"
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What the course's notes say of a network, and what that figure is."""
+
+    top1: float
+    top5: float
+    what: str
+
+
+ROWS = (
+    Published("alexnet", "AlexNet_Weights.IMAGENET1K_V1", 224, 56.522, 79.066, TORCHVISION),
+    Published("vgg11", "vgg11.tv_in1k", 224, 69.050, 88.630),
+    Published("vgg13", "vgg13.tv_in1k", 224, 69.950, 89.262),
+    Published("vgg16", "vgg16.tv_in1k", 224, 71.594, 90.398),
+    Published("vgg19", "vgg19.tv_in1k", 224, 72.400, 90.878),
+    Published("vgg11_bn", "vgg11_bn.tv_in1k", 224, 70.374, 89.802),
+    Published("vgg13_bn", "vgg13_bn.tv_in1k", 224, 71.560, 90.372),
+    Published("vgg16_bn", "vgg16_bn.tv_in1k", 224, 73.354, 91.490),
+    Published("vgg19_bn", "vgg19_bn.tv_in1k", 224, 74.230, 91.848),
+    Published("googlenet", "GoogLeNet_Weights.IMAGENET1K_V1", 224, 69.778, 89.530, TORCHVISION),
+    Published("resnet18", "resnet18.tv_in1k", 224, 69.752, 89.082),
+    Published("resnet34", "resnet34.tv_in1k", 224, 73.298, 91.422),
+    Published("resnet50", "resnet50.tv_in1k", 224, 76.156, 92.866),
+    Published("resnet101", "resnet101.tv_in1k", 224, 77.404, 93.552),
+    Published("resnet152", "resnet152.tv_in1k", 224, 78.330, 94.046),
+    Published("mobilenet_v1", "mobilenetv1_100.ra4_e3600_r224_in1k", 224, 75.388, 92.310),
+    Published("mobilenet_v1:width=1.25", "mobilenetv1_125.ra4_e3600_r224_in1k", 224, 76.920, 93.232),
+    Published("mobilenet_v2:width=0.5", "mobilenetv2_050.lamb_in1k", 224, 65.928, 86.114),
+    Published("mobilenet_v2", "mobilenetv2_100.ra_in1k", 224, 72.910, 91.000),
+    Published("mobilenet_v2:width=1.4", "mobilenetv2_140.ra_in1k", 224, 76.528, 93.008),
+    Published("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 224, 76.882, 93.270, style="paper"),
+    Published("efficientnet_b1", "tf_efficientnet_b1.aa_in1k", 240, 78.840, 94.202, style="paper"),
+    Published("efficientnet_b2", "tf_efficientnet_b2.aa_in1k", 260, 80.074, 94.906, style="paper"),
+    Published("efficientnet_b3", "tf_efficientnet_b3.aa_in1k", 300, 81.648, 95.724, style="paper"),
+    Published("efficientnet_b4", "tf_efficientnet_b4.aa_in1k", 380, 83.040, 96.298, style="paper"),
+    Published("efficientnet_b5", "tf_efficientnet_b5.aa_in1k", 456, 83.696, 96.712, style="paper"),
+    Published("efficientnet_b6", "tf_efficientnet_b6.aa_in1k", 528, 84.124, 96.890, style="paper"),
+    Published("efficientnet_b7", "tf_efficientnet_b7.aa_in1k", 600, 84.424, 96.908, style="paper"),
+)
+NOTES = {
+    "alexnet": Noted(63.3, 84.6, "seven networks averaged (Krizhevsky et al. 2012, Table 2)"),
+    "vgg16": Noted(74.4, 91.9, "tested at side 384 after training at 256 to 512 (Simonyan & Zisserman 2014, Table 3)"),
+    "vgg19": Noted(74.5, 92.0, "tested at side 384 after training at 256 to 512 (Simonyan & Zisserman 2014, Table 3)"),
+    "googlenet": Noted(74.8, 92.2, "Inception v2's single crop (Ioffe & Szegedy 2015, Figure 4), not GoogLeNet's"),
+}
+
+
+def table() -> dict[str, Any]:
+    """The document of all rows: accuracies as published, parameters and MACs (at the row's size) ours.
+
+    `notes` says what the course's notes have for the network, and how that was measured; None where they say nothing.
+    """
+    return {"kind": "published", "rows": [_row(published) for published in ROWS]}
+
+
+def _row(published: Published) -> dict[str, Any]:
+    noted = NOTES.get(published.network)
+    return {
+        **asdict(published),
+        **cost(published.network, published.style, published.size).document(),
+        "notes": asdict(noted) if noted else None,
+    }
