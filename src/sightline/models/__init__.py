@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import torch
+
 from sightline.core.errors import UserError, closest, named
 from sightline.models.alexnet import AlexNet
 from sightline.models.efficientnet import SCALES, EfficientNet, compound_efficientnet, compound_size
@@ -23,7 +25,16 @@ from sightline.models.mobilenet import MobileNetV1, MobileNetV2
 from sightline.models.resnet import basic_resnet, bottleneck_resnet, cifar_resnet
 from sightline.models.vgg import DEPTHS, VGG
 
-__all__ = ["ARCHITECTURES", "STYLES", "Architecture", "Network", "architecture", "create"]
+__all__ = [
+    "ARCHITECTURES",
+    "STYLES",
+    "Architecture",
+    "Network",
+    "architecture",
+    "check_size",
+    "create",
+    "smallest_size",
+]
 
 STYLES = ("torchvision", "paper")
 BOTH = ("imagenet", "small")
@@ -124,6 +135,35 @@ def create(
     if activation != "relu":
         exchange_relu(network, base, activation)
     return network
+
+
+def check_size(name: str, size: int, *, stem: str | None = None, style: str = "torchvision") -> None:
+    """UserError that says the smallest size when pictures of `size` x `size` pixels are too small for the network."""
+    if not _passes(_on_meta(name, stem, style), size):
+        least = smallest_size(name, stem=stem, style=style)
+        raise UserError(f"pictures of {size} pixels are too small for {named(name)}: resize them to {least} or more")
+
+
+def smallest_size(name: str, *, stem: str | None = None, style: str = "torchvision") -> int:
+    """Pixels of the smallest square pictures the network can take; found by trying, without computing a number."""
+    network = _on_meta(name, stem, style)
+    return next(size for size in range(1, architecture(name).size + 1) if _passes(network, size))
+
+
+def _on_meta(name: str, stem: str | None, style: str) -> Network:
+    """The network for evaluation, its weights without content."""
+    with torch.device("meta"):
+        return create(name, num_classes=1, stem=stem, style=style).eval()
+
+
+def _passes(network: Network, size: int) -> bool:
+    """Whether a picture of `size` x `size` gets through: torch refuses kernels larger than what they see."""
+    try:
+        with torch.inference_mode():
+            network(torch.empty(1, 3, size, size, device="meta"))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _check_option(name: str, option: str, known: dict[str, Any]) -> None:
