@@ -53,22 +53,28 @@ class Section:
 
 
 def page(
-    title: str, sections: Sequence[Section], out: Path, *, pictures: Mapping[str, bytes], subtitle: str = ""
+    title: str,
+    sections: Sequence[Section],
+    out: Path,
+    *,
+    pictures: Mapping[str, bytes],
+    subtitle: str = "",
+    rules: str = "",
+    beside: bool = True,
 ) -> Path:
-    """Write the page `out` (HTML) and every chart beside it as charts/NAME.png; returns `out`.
+    """Write the page `out` (HTML) and, if `beside`, every chart beside it as charts/NAME.png; returns `out`.
 
     `pictures` maps picture names to encoded thumbnails (PNG, JPEG, GIF, WebP); a picture that is missing is shown by
-    its name. Needs Altair and vl-convert (`pip install sightline[train]`) only when a section holds figures.
+    its name. `rules` is CSS that these sections need beside the common one. Needs Altair and vl-convert (`pip install sightline[train]`) only when a section holds figures.
     """
     sections = _distinct(sections)
     figures = [figure for section in sections for figure in section.figures]
-    environment = _environment(pictures)
+    env = environment(pictures)
     bodies = [
-        environment.get_template(f"sections/{section.template}").render(section=section, **section.data)
-        for section in sections
+        env.get_template(f"sections/{section.template}").render(section=section, **section.data) for section in sections
     ]
-    style, scripts = _style(), _scripts() if figures else []
-    html = environment.get_template("page.html.j2").render(
+    style, scripts = _style() + rules, _scripts() if figures else []
+    html = env.get_template("page.html.j2").render(
         title=title,
         subtitle=subtitle,
         sections=[(section, _markup(body)) for section, body in zip(sections, bodies, strict=True)],
@@ -77,7 +83,7 @@ def page(
         scripts=[_markup(script) for script in scripts],
         data=_data_blocks(figures),
     )
-    for figure in figures:
+    for figure in figures if beside else ():
         size = {"width": 560, "height": 520} if figure.square else {}
         drawing.write_png(figure.chart, out.parent / "charts" / f"{figure.name}.png", title=figure.title, **size)
     write_text(out, html)
@@ -121,10 +127,11 @@ def json_in_html(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _environment(pictures: Mapping[str, bytes]) -> Environment:
+def environment(pictures: Mapping[str, bytes]) -> Environment:
+    """The templates, with everything printed escaped; `pictures` as for `page`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -132,7 +139,7 @@ def _environment(pictures: Mapping[str, bytes]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(
+    made.globals.update(
         picture=lambda name, box: thumbnail(pictures.get(name), box),
         colour=palette.network_colour,
     )
@@ -140,8 +147,8 @@ def _environment(pictures: Mapping[str, bytes]) -> Environment:
         wording.percent, wording.points, wording.interval, wording.decimal, wording.whole, wording.scaled, wording.size,
         wording.duration, wording.rate, wording.p_value, wording.paired,
     )  # fmt: skip
-    environment.filters.update({word.__name__: word for word in words})
-    return environment
+    made.filters.update({word.__name__: word for word in words})
+    return made
 
 
 def _printable(value: Any) -> Any:

@@ -1,0 +1,247 @@
+"""The anatomy page: a network drawn stage by stage, what each part costs, and what that buys.
+
+A document is an anatomy (`sightline.anatomy.trace`), or {"kind": "anatomies", "networks": [...]} to set several side
+by side. With "published" ({"rows": [...]}) the page shows accuracy against cost over all networks; with "ideas" what
+each idea saves, and with "scaling" how cost grows with width, depth and resolution. One HTML file without a picture or script from elsewhere, or one PNG of the drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline.core import wording
+from sightline.core.artifact import write_bytes
+from sightline.report import anatomy_charts as charts
+from sightline.report.anatomy_blocks import Box, boxes, shape, stages
+from sightline.report.anatomy_layout import plan
+from sightline.report.anatomy_picture import Head, svg
+from sightline.report.page import Figure, Section, page
+
+Document = Mapping[str, Any]
+FAMILIES = {**charts.FAMILIES, "pool": "pooling", "join": "branches meet", "other": "other"}
+_STATIC = Path(__file__).parent / "static"
+_SHEETS = ("anatomy_drawing.css", "anatomy.css")
+
+
+def write_page(document: Document, path: Path) -> None:
+    """Write the page of one anatomy, or of several side by side, as one HTML file; needs Altair and vl-convert."""
+    networks = networks_of(document)
+    drawn = [boxes(network) for network in networks]
+    sections = [
+        _totals(networks[0]) if len(networks) == 1 else _against(networks),
+        _drawing(networks),
+        _depth(networks, drawn),
+        _price(document, networks),
+        _ideas(document),
+        _layers(networks),
+    ]
+    rules = "".join((_STATIC / sheet).read_text(encoding="utf-8") for sheet in _SHEETS)
+    page(
+        title_of(networks), [section for section in sections if section], path, pictures={},
+        subtitle=subtitle_of(networks), rules=rules, beside=False,
+    )  # fmt: skip
+
+
+def write_png(document: Document, path: Path) -> None:
+    """Write the drawing of one anatomy, or of several side by side, as one PNG; needs vl-convert."""
+    import vl_convert
+
+    networks = networks_of(document)
+    heads = [
+        Head(network["name"], subtitle_of([network]), [(text, word) for word, _, text in totals(network)])
+        for network in networks
+    ]
+    write_bytes(path, vl_convert.svg_to_png(svg(networks, heads, FAMILIES), scale=2))
+
+
+def networks_of(document: Document) -> list[Document]:
+    """The anatomies of a document: itself, or those it compares."""
+    return list(document["networks"]) if document["kind"] == "anatomies" else [document]
+
+
+def title_of(networks: Sequence[Document]) -> str:
+    """The name of one network, or of several against each other."""
+    return " against ".join(network["name"] for network in networks)
+
+
+def subtitle_of(networks: Sequence[Document]) -> str:
+    """Style, input and classes of each network, once where they agree."""
+    said = dict.fromkeys(
+        f"style {network['style']} · input {shape(network['input'])} · {wording.whole(network['classes'])} classes"
+        for network in networks
+    )
+    return "; ".join(said)
+
+
+def totals(network: Document) -> list[tuple[str, float | None, str]]:
+    """(what it is, the figure, the figure as text) for the head of a page."""
+    total = network["total"]
+    seen = total["receptive_field"]
+    return [
+        ("parameters", total["parameters"], wording.scaled(total["parameters"])),
+        ("MACs", total["macs"], wording.scaled(total["macs"])),
+        ("FLOPs (2 × MACs)", total["flops"], wording.scaled(total["flops"])),
+        ("layers deep", total["layers"], wording.whole(total["layers"])),
+        ("in float32", total["float32_bytes"], wording.size(total["float32_bytes"])),
+        ("in int8", total["int8_bytes"], wording.size(total["int8_bytes"])),
+        ("peak activations", total["peak_activation_bytes"], wording.size(total["peak_activation_bytes"])),
+        ("receptive field", seen, f"{wording.whole(seen)} px" if seen else "all"),
+    ]
+
+
+def _totals(network: Document) -> Section:
+    total = network["total"]
+    more = {
+        "parameters": wording.whole(total["parameters"]),
+        "MACs": wording.whole(total["macs"]),
+        "layers deep": "with weights, one behind another",
+        "peak activations": "one picture, float32",
+    }
+    shown = [(text, word, more.get(word, "")) for word, _, text in totals(network)]
+    data = {"totals": shown, "auxiliary": network.get("auxiliary", {}).get("parameters", 0)}
+    return Section("totals", "At a glance", "anatomy_totals.html.j2", data)
+
+
+def _against(networks: Sequence[Document]) -> Section:
+    """Totals side by side with their ratio to the first, and the stages' shares on one scale."""
+    columns = [totals(network) for network in networks]
+    rows = []
+    for figures in zip(*columns, strict=True):
+        first = figures[0][1]
+        cells = [
+            (text if "px" in text or "B" in text else wording.whole(value), _ratio(value, first) if i else "")
+            for i, (_, value, text) in enumerate(figures)
+        ]
+        rows.append((figures[0][0], cells))
+    bars = []
+    for title, figure in (("Parameters", "parameters"), ("MACs", "macs")):
+        most = max([1, *(stage[figure] for network in networks for stage in network["stages"])])
+        bars.append(
+            (title, [
+                [(s["name"], s[figure], max(100 * s[figure] / most, 0.6 if s[figure] else 0)) for s in n["stages"]]
+                for n in networks
+            ])
+        )  # fmt: skip
+    data = {"networks": networks, "rows": rows, "bars": bars}
+    return Section("totals", "Side by side", "anatomy_against.html.j2", data)
+
+
+def _ratio(value: float | None, first: float | None) -> str:
+    """How many times the first network's figure this one is."""
+    if not value or not first:
+        return ""
+    return "the same" if value == first else f"× {value / first:.2f}"
+
+
+def _drawing(networks: Sequence[Document]) -> Section:
+    drawings = [[(stage, [plan(block) for block in stage.blocks]) for stage in stages(n)] for n in networks]
+    laid = [p for drawing in drawings for _, plans in drawing for p in plans]
+    used = {place.box.family for p in laid for place in p.placed}
+    most = {
+        figure: max([1, *(getattr(stage, figure) for drawing in drawings for stage, _ in drawing)])
+        for figure in ("parameters", "macs")
+    }
+    data = {
+        "drawings": list(zip(networks, drawings, strict=True)),
+        "families": {family: word for family, word in FAMILIES.items() if family in used},
+        "identity": any(edge.identity for p in laid for edge in p.edges),
+        "most": most,
+    }
+    return Section("stages", "Stage by stage", "anatomy_drawing.html.j2", data)
+
+
+def _depth(networks: Sequence[Document], drawn: Sequence[list[Box]]) -> Section:
+    """What layers cost, how much they put out and how far they see, in order."""
+    if len(networks) == 1:
+        figures = _figures_of_one(drawn[0], max(networks[0]["input"][1:]))
+    else:
+        figures = _figures_of_several(dict(zip((n["name"] for n in networks), drawn, strict=True)))
+    used = {box.family for box in drawn[0]}
+    families = {family: word for family, word in charts.FAMILIES.items() if family in used}
+    data = {"networks": networks, "families": families}
+    return Section("depth", "Along the depth", "anatomy_depth.html.j2", data, figures)
+
+
+def _figures_of_one(drawn: list[Box], side: int) -> list[Figure]:
+    note = f"The dashed line is the picture's side, {side} pixels. What sees the whole picture is left out."
+    return [
+        Figure("macs", "MACs of each layer", charts.by_layer(drawn, "macs", "MACs")),
+        Figure("parameters", "Parameters of each layer", charts.by_layer(drawn, "parameters", "parameters")),
+        Figure("activations", _PUT_OUT, charts.along_depth(drawn, "activations", "numbers")),
+        Figure("field", _SEEN, charts.along_depth(drawn, "receptive_field", "pixels", side), note),
+    ]
+
+
+def _figures_of_several(drawn: Mapping[str, Sequence[Box]]) -> list[Figure]:
+    return [
+        Figure("macs", "MACs so far", charts.side_by_side(drawn, "macs", "MACs", summed=True)),
+        Figure("parameters", "Parameters so far", charts.side_by_side(drawn, "parameters", "parameters", summed=True)),
+        Figure("activations", _PUT_OUT, charts.side_by_side(drawn, "activations", "numbers")),
+        Figure("field", _SEEN, charts.side_by_side(drawn, "receptive_field", "pixels")),
+    ]
+
+
+_PUT_OUT, _SEEN = "Numbers each layer puts out", "How far each layer sees"
+
+
+def _price(document: Document, networks: Sequence[Document]) -> Section | None:
+    rows = document.get("published", {}).get("rows", [])
+    if not rows:
+        return None
+    names = [network["name"] for network in networks]
+    unknown = [name for name in names if name not in {row["network"] for row in rows}]
+    figures = [
+        Figure("price-macs", "By arithmetic", charts.price(rows, names, "macs", "MACs for one picture")),
+        Figure("price-parameters", "By size", charts.price(rows, names, "parameters", "parameters")),
+    ]
+    missing = f"None is published for {' and '.join(unknown)}." if unknown else ""
+    return Section(
+        "price", "Accuracy and its price", "anatomy_price.html.j2",
+        {"rows": rows, "names": names, "missing": missing}, figures,
+    )  # fmt: skip
+
+
+def _ideas(document: Document) -> Section | None:
+    ideas = document.get("ideas", [])
+    if not ideas:
+        return None
+    shown = [
+        {**idea, "most": max(idea[side][idea["figure"]] for side in ("with", "without")), "verdict": _verdict(idea)}
+        for idea in ideas
+    ]
+    curves = {name: curve for name, curve in document.get("scaling", {}).items() if curve["along"] == "phi"}
+    figures = [
+        Figure("scaling-macs", "MACs", charts.scaling(curves, "macs", "MACs")),
+        Figure("scaling-parameters", "Parameters", charts.scaling(curves, "parameters", "parameters")),
+    ]
+    data = {"ideas": shown, "curves": curves}
+    return Section("ideas", "What each idea saves", "anatomy_ideas.html.j2", data, figures if curves else [])
+
+
+def _verdict(idea: Document) -> str:
+    """What the idea does to its figure, in words."""
+    word = {"macs": "MACs"}.get(idea["figure"], idea["figure"])
+    ratio = idea["ratio"]
+    if ratio < 1:
+        return f"{wording.percent(ratio)} of the {word}: {1 / ratio:.1f} times fewer"
+    return f"{ratio:.2f} times the {word}"
+
+
+def _layers(networks: Sequence[Document]) -> Section:
+    rows = [[_row(layer) for layer in network["layers"]] for network in networks]
+    return Section("layers", "Every layer", "anatomy_layers.html.j2", {"networks": networks, "rows": rows})
+
+
+def _row(layer: Document) -> tuple[str, ...]:
+    groups = layer["groups"] or 1
+    return (
+        layer["name"],
+        f"{layer['kind']}, {groups} groups" if groups > 1 else layer["kind"],
+        *("×".join(map(str, layer[key])) if layer[key] else "" for key in ("kernel", "stride", "padding")),
+        shape(layer["output"]),
+        *(wording.whole(layer[key]) if layer[key] else "" for key in ("parameters", "macs")),
+        wording.whole(layer["activations"]),
+        wording.whole(layer["receptive_field"]) if layer["receptive_field"] else "all",
+    )
