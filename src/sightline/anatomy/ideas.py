@@ -63,7 +63,12 @@ class Idea:
 
 def table() -> dict[str, Any]:
     """The document of all ideas, and of the curves that come of scaling width, depth and resolution."""
-    ideas = [
+    return {"kind": "ideas", "ideas": [idea.document() for idea in counted()], "scaling": curves()}
+
+
+def counted() -> list[Idea]:
+    """All ideas, in the order of the course."""
+    return [
         reduction(),
         inception(),
         googlenet(),
@@ -76,7 +81,6 @@ def table() -> dict[str, Any]:
         shortcuts(),
         *(shortcut_option(option) for option in ("B", "C")),
     ]
-    return {"kind": "ideas", "ideas": [idea.document() for idea in ideas], "scaling": curves()}
 
 
 def reduction() -> Idea:

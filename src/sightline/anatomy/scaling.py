@@ -38,10 +38,10 @@ def curves() -> dict[str, Any]:
             "width", "Howard et al. 2017, Table 6", (_named(w, f"mobilenet_v1:width={w:g}") for w in WIDTHS)
         ),
         "MobileNet v2, width": _curve(
-            "width", "Sandler et al. 2018, section 5", (_named(w, f"mobilenet_v2:width={w:g}") for w in WIDTHS)
+            "width", "Sandler et al. 2018, section 4", (_named(w, f"mobilenet_v2:width={w:g}") for w in WIDTHS)
         ),
         "MobileNet v2, resolution": _curve(
-            "pixels", "Sandler et al. 2018, section 5", (_named(size, "mobilenet_v2", size) for size in SIZES)
+            "pixels", "Sandler et al. 2018, section 4", (_named(size, "mobilenet_v2", size) for size in SIZES)
         ),
         "ResNet, depth": _curve("layers", "He et al. 2015, Table 1", (_named(n, f"resnet{n}") for n in LAYERS)),
     }  # fmt: skip
