@@ -30,7 +30,6 @@ class Published:
     top1: float
     top5: float
     source: str = TIMM
-    style: str = "torchvision"
     as_run: str = ""
 
 
@@ -66,14 +65,14 @@ ROWS = (
     Published("mobilenet_v2:width=0.5", "mobilenetv2_050.lamb_in1k", 224, 65.928, 86.114),
     Published("mobilenet_v2", "mobilenetv2_100.ra_in1k", 224, 72.910, 91.000),
     Published("mobilenet_v2:width=1.4", "mobilenetv2_140.ra_in1k", 224, 76.528, 93.008),
-    Published("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 224, 76.882, 93.270, style="paper"),
-    Published("efficientnet_b1", "tf_efficientnet_b1.aa_in1k", 240, 78.840, 94.202, style="paper"),
-    Published("efficientnet_b2", "tf_efficientnet_b2.aa_in1k", 260, 80.074, 94.906, style="paper"),
-    Published("efficientnet_b3", "tf_efficientnet_b3.aa_in1k", 300, 81.648, 95.724, style="paper"),
-    Published("efficientnet_b4", "tf_efficientnet_b4.aa_in1k", 380, 83.040, 96.298, style="paper"),
-    Published("efficientnet_b5", "tf_efficientnet_b5.aa_in1k", 456, 83.696, 96.712, style="paper"),
-    Published("efficientnet_b6", "tf_efficientnet_b6.aa_in1k", 528, 84.124, 96.890, style="paper"),
-    Published("efficientnet_b7", "tf_efficientnet_b7.aa_in1k", 600, 84.424, 96.908, style="paper"),
+    Published("efficientnet_b0", "tf_efficientnet_b0.aa_in1k", 224, 76.882, 93.270),
+    Published("efficientnet_b1", "tf_efficientnet_b1.aa_in1k", 240, 78.840, 94.202),
+    Published("efficientnet_b2", "tf_efficientnet_b2.aa_in1k", 260, 80.074, 94.906),
+    Published("efficientnet_b3", "tf_efficientnet_b3.aa_in1k", 300, 81.648, 95.724),
+    Published("efficientnet_b4", "tf_efficientnet_b4.aa_in1k", 380, 83.040, 96.298),
+    Published("efficientnet_b5", "tf_efficientnet_b5.aa_in1k", 456, 83.696, 96.712),
+    Published("efficientnet_b6", "tf_efficientnet_b6.aa_in1k", 528, 84.124, 96.890),
+    Published("efficientnet_b7", "tf_efficientnet_b7.aa_in1k", 600, 84.424, 96.908),
 )
 NOTES = {
     "alexnet": Noted(63.3, 84.6, "of seven networks averaged (Krizhevsky et al. 2012, Table 2)"),
@@ -97,6 +96,6 @@ def _row(published: Published) -> dict[str, Any]:
     name = figures.pop("as_run") or published.network
     return {
         **figures,
-        **cost(name, published.style, published.size).document(),
+        **cost(name, size=published.size).document(),
         "notes": asdict(noted) if noted else None,
     }
