@@ -21,7 +21,7 @@ from sightline.anatomy.macs import count_macs
 from sightline.models import ARCHITECTURES, create
 
 CIRCLE = 6.283185307179586
-BLOCK = 4096
+TABLE = 65536
 
 
 def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -34,23 +34,37 @@ def _tensor(key: str, shape: tuple[int, ...]) -> Tensor:
         return torch.zeros(shape, dtype=torch.int64)
     count = math.prod(shape)
     phase = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 10007
-    t = _sines(count, phase)
     if key.endswith("running_var"):
-        t = 1 + 0.5 * t
+        t = _sines(count, phase, 0.5, 1)
     elif key.endswith("running_mean"):
-        t = 0.1 * t
+        t = _sines(count, phase, 0.1, 0)
     elif len(shape) < 2:
-        t = 1 + 0.1 * t if key.endswith("weight") else 0.1 * t
+        t = _sines(count, phase, 0.1, 1 if key.endswith("weight") else 0)
     else:
-        t = t * math.sqrt(3 / (count / shape[0]))
-    return torch.from_numpy(t.astype(np.float32).reshape(shape))
+        t = _sines(count, phase, math.sqrt(3 / (count / shape[0])), 0)
+    return torch.from_numpy(t.reshape(shape))
 
 
-def _sines(count: int, phase: int) -> np.ndarray:
-    """sin(12.9898 * i + phase) for i below `count`, by sin(a + b): VGG has 138 million of them."""
-    a = (12.9898 * np.arange(0, count, BLOCK) + phase) % CIRCLE
-    b = (12.9898 * np.arange(min(BLOCK, count))) % CIRCLE
-    return (np.stack([np.sin(a), np.cos(a)], axis=1) @ np.stack([np.cos(b), np.sin(b)])).ravel()[:count]
+def _sines(count: int, phase: int, scale: float, shift: float) -> np.ndarray:
+    """`shift` + `scale` * sin(12.9898 * i + `phase`) for i below `count`, float32.
+
+    By sin(a + b), a table's length at a time: VGG has 138 million of them.
+    """
+    values = np.empty(count, np.float32)
+    sine, cosine = _table()
+    for start in range(0, count, TABLE):
+        piece = values[start : start + TABLE]
+        a = (12.9898 * start + phase) % CIRCLE
+        n = len(piece)
+        piece[:] = shift + scale * math.sin(a) * cosine[:n] + scale * math.cos(a) * sine[:n]
+    return values
+
+
+@cache
+def _table() -> tuple[np.ndarray, np.ndarray]:
+    """sin(12.9898 * i) and cos(12.9898 * i) for i below TABLE."""
+    angles = (12.9898 * np.arange(TABLE)) % CIRCLE
+    return np.sin(angles), np.cos(angles)
 
 
 def picture(size: int) -> Tensor:
