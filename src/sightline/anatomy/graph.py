@@ -44,15 +44,13 @@ def depth(layers: Sequence[Layer], kinds: Collection[str] = WEIGHTED) -> int:
     """How many layers of these kinds lie one behind another on the longest way through these layers.
 
     This is how papers count: the 22 of GoogLeNet, the 50 of ResNet-50, without the projections of shortcuts and the
-    gates of squeeze-and-excitation beside the way.
+    gates of squeeze-and-excitation beside the way. Receptive fields must be known.
     """
     behind: dict[str, int] = {}
-    gates: set[str] = set()  # what has one place only
+    whole = {layer.name for layer in layers if layer.receptive_field is None}
     for layer in layers:
-        ways = [name for name in layer.inputs if name not in gates] or layer.inputs
+        ways = [name for name in layer.inputs if name not in whole] or layer.inputs
         behind[layer.name] = max((behind.get(name, 0) for name in ways), default=0) + (layer.kind in kinds)
-        if prod(layer.output[1:]) == 1:
-            gates.add(layer.name)
     return max(behind.values(), default=0)
 
 

@@ -146,7 +146,7 @@ def adaptive(before: tuple[int, ...], after: tuple[int, ...]) -> Window:
         max(-(-(i + 1) * old // new) - i * old // new for i in range(new))
         for old, new in zip(before, after, strict=True)
     )
-    stride = tuple(max(old // new, 1) for old, new in zip(before, after, strict=True))
+    stride = tuple(max(old // new, 1) if new > 1 else 1 for old, new in zip(before, after, strict=True))
     return Window(kernel, stride, (0,) * len(before), (1,) * len(before))
 
 

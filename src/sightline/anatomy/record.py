@@ -23,6 +23,7 @@ from sightline.anatomy.layer import (
     window_of,
     works_in_place,
 )
+from sightline.anatomy.shapes import outcome
 
 PICTURE = "input"
 KINDS = {
@@ -38,7 +39,7 @@ KINDS = {
 PATHS = {"AvgPool": "avgpool"}
 IN_PLACE = ("Add", "Multiply", "Flatten")
 # Operations that multiply and add and belong to no layer we know: they must not count as nothing.
-MULTIPLYING = ("convolution", "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "linear", "matmul")
+MULTIPLYING = ("convolution", "_convolution", "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot")
 
 
 def record(model: nn.Module, picture: Tensor) -> list[Layer]:
@@ -73,6 +74,11 @@ class _Recorder(TorchDispatchMode):
             else:
                 self._watch_container(name, module)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from loading its compiler, a second, only to tell it to leave this mode alone."""
+        return False
+
     def _watch_container(self, name: str, module: nn.Module) -> None:
         module.register_forward_pre_hook(lambda *_: self._path.append((name, module)))
         module.register_forward_hook(lambda *_: [self._path.pop(), None][1])
@@ -100,9 +106,12 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out one operation; record it unless a layer does it."""
-        made = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        made = outcome(name, args)
+        if made is None:
+            made = func(*args, **(kwargs or {}))
         if not self._in_layer and isinstance(made, Tensor):
-            self._operation(func.overloadpacket.__name__, list(_tensors(args)), made)
+            self._operation(name, list(_tensors(args)), made)
         return made
 
     def _operation(self, name: str, read: list[Tensor], made: Tensor) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from torch import nn
 
-from sightline.anatomy.layer import WEIGHTED, Convolution, Layer, is_layer
+from sightline.anatomy.layer import WEIGHTED, Convolution, Layer
 
 POOLS = ("MaxPool2d", "AvgPool")
 
@@ -22,7 +23,11 @@ def with_stages(network: nn.Module, layers: Sequence[Layer]) -> list[Layer]:
     """
     modules = dict(network.named_modules())
     stages = _stages(modules, layers)
-    return [replace(x, stage=stage, block=_block(modules, x.name)) for x, stage in zip(layers, stages, strict=True)]
+    blocks = _blocks(modules)
+    return [
+        replace(layer, stage=stage, block=next((b for b in _above(layer.name) if b in blocks), ""))
+        for layer, stage in zip(layers, stages, strict=True)
+    ]
 
 
 def _stages(modules: dict[str, nn.Module], layers: Sequence[Layer]) -> list[str]:
@@ -59,14 +64,17 @@ def _cut(top: str, layers: Sequence[Layer]) -> list[str]:
     return stages
 
 
-def _block(modules: dict[str, nn.Module], name: str) -> str:
-    """The outermost part below the top that has several convolutions and is no mere sequence; "" when there is none."""
+def _blocks(modules: dict[str, nn.Module]) -> set[str]:
+    """The parts that have several convolutions and are no mere rows of such parts."""
+    inside = Counter(part for name, m in modules.items() if isinstance(m, Convolution) for part in _above(name))
+    rows = {part.rpartition(".")[0] for part, count in inside.items() if count > 1}
+    return {
+        part for part, count in inside.items()
+        if count > 1 and not (type(modules[part]) is nn.Sequential and ("." not in part or part in rows))
+    }  # fmt: skip
+
+
+def _above(name: str) -> Iterator[str]:
+    """The parts that `name` is in, from the top down: features, features.2, features.2.0."""
     parts = name.split(".")
-    for end in range(1, len(parts)):
-        path = ".".join(parts[:end])
-        module = modules.get(path)
-        if module is None or is_layer(module) or type(module) is nn.Sequential:
-            continue
-        if sum(isinstance(child, Convolution) for child in module.modules()) > 1:
-            return path
-    return ""
+    return (".".join(parts[:end]) for end in range(1, len(parts)))

@@ -12,14 +12,14 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from sightline.anatomy.graph import depth, peak_activations, with_receptive_fields
 from sightline.anatomy.layer import Layer
 from sightline.anatomy.record import record
 from sightline.anatomy.stages import with_stages
-from sightline.models import Network, architecture, create
+from sightline.models import Network, architecture, check_size, create
 
 FLOAT32 = 4  # bytes
 CLASSES = {"imagenet": 1000, "small": 10}
@@ -115,7 +115,13 @@ def trace(
     with blank():
         network = create(name, num_classes=num_classes, in_channels=in_channels, stem=stem, style=style).eval()
         picture = torch.empty(1, in_channels, size, size)
-    layers = with_stages(network, with_receptive_fields(record(network, picture)))
+    try:
+        layers = record(network, picture)
+    except RuntimeError:
+        with blank():
+            check_size(name, size, stem=stem, style=style)
+        raise
+    layers = with_stages(network, with_receptive_fields(layers))
     return Anatomy(
         name, style, stem or found.stems[0], (in_channels, size, size), num_classes, tuple(layers), _parameters(network)
     )
@@ -129,8 +135,8 @@ class _Unfilled(TorchFunctionMode):
     """Leaves random filling out: on the meta device there is nothing to fill, and torch loads its compiler for it."""
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
-        if func is Tensor.normal_:
-            return args[0]
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
         return func(*args, **(kwargs or {}))
 
 

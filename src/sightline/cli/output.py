@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from sightline.core.errors import named
 from sightline.core.progress import Advance
 from sightline.core.wording import duration, rate, whole
 
+UNBOUNDED = 1000  # columns
 console = Console(stderr=True, highlight=False)
 
 
@@ -28,14 +29,20 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """A table on standard output; the first `left` columns are text, the others figures."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int | Collection[int] = 1
+) -> None:
+    """A table on standard output, as wide as it is unless a terminal bounds it.
+
+    The first `left` columns, or those with these numbers, are text; the others are figures.
+    """
+    texts = range(left) if isinstance(left, int) else left
     table = Table(title=escape(_plain(title)), title_justify="left", title_style="bold", header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(escape(column), justify="left" if number < left else "right", overflow="fold")
+        table.add_column(escape(column), justify="left" if number in texts else "right", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_plain(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else UNBOUNDED).print(table)
 
 
 def print_line(text: str) -> None:
