@@ -203,7 +203,8 @@ def _title(layer: Document) -> str:
         word = "max pool" if "Max" in kind else "average"
         everywhere = max(layer["output"][1:], default=1) == 1
         return f"global {word}" if everywhere else f"{extent}{word}{by}"
-    return {**_JOINS, **_OTHER, **_FOLDED}.get(kind, kind)[:16]
+    other: str = {**_JOINS, **_OTHER, **_FOLDED}.get(kind) or kind
+    return other[:16]
 
 
 def _within(box: Box, first: int) -> Box:

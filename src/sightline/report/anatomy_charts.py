@@ -101,7 +101,7 @@ def price(rows: Sequence[Mapping[str, Any]], names: Sequence[str], figure: str, 
 
     known = [row for row in rows if row.get(figure) and row.get("top1") is not None]
     low, high = (pick(row[figure] for row in known) for pick in (min, max))
-    ends, tops = (low / 1.5, high * 1.6), [row["top1"] for row in known]
+    ends, tops = (low / 2, high * 1.6), [row["top1"] for row in known]
     floor, roof = math.floor(min(tops) - 1), math.ceil(max(tops) + 1)
     records = [
         {"network": row["network"], "family": _family(row["network"]), "cost": row[figure], "top1": row["top1"],
@@ -129,7 +129,7 @@ def price(rows: Sequence[Mapping[str, Any]], names: Sequence[str], figure: str, 
         base.transform_filter("datum.ours").mark_point(filled=True, size=130, opacity=1).encode(color=ours),
     ]
     for where, (align, dx, dy) in _PLACES.items():
-        spot = base.transform_filter(f"datum.label === '{where}'")
+        spot = base.transform_filter(f"(width < {_ASSUMED['wide'][0]} ? datum.narrow : datum.wide) === '{where}'")
         layers += [
             spot.transform_filter("!datum.ours").mark_text(align=align, dx=dx, dy=dy, fontSize=10.5, opacity=0.8),
             spot.transform_filter("datum.ours").mark_text(align=align, dx=dx, dy=dy, fontSize=12.5, fontWeight=700),
@@ -172,30 +172,49 @@ _PLACES: dict[str, tuple[Literal["left", "right", "center"], int, int]] = {
     "above": ("center", 0, -12),
     "below": ("center", 0, 13),
 }
-_ASSUMED = (430, 330)  # pixels of a plot: names that would touch at this size are left to tooltip and table
+# Pixels of a plot: names that would touch at this size are left to tooltip and table.
+_ASSUMED = {"wide": (400, 320), "narrow": (280, 320)}
 
 
 def _labelled(records: _Records, across: tuple[float, float], up: tuple[float, float]) -> _Records:
-    """The records with where their name fits ("" for nowhere): ours first, then each where nothing else stands."""
-    width, height = _ASSUMED
-    spots = [
-        (math.log(r["cost"] / across[0]) / math.log(across[1] / across[0]) * width,
-         (up[1] - r["top1"]) / (up[1] - up[0]) * height)
+    """The records with where their names fit in a "wide" and a "narrow" plot."""
+    shares = [
+        (math.log(r["cost"] / across[0]) / math.log(across[1] / across[0]), (up[1] - r["top1"]) / (up[1] - up[0]))
         for r in records
-    ]  # fmt: skip
+    ]
+    for plot, (width, height) in _ASSUMED.items():
+        places = _places(records, [(x * width, y * height) for x, y in shares], width, height)
+        records = [record | {plot: place} for record, place in zip(records, places, strict=True)]
+    return records
+
+
+def _places(records: _Records, spots: Sequence[tuple[float, float]], width: float, height: float) -> list[str]:
+    """Where each name stands, "" for nowhere: ours first, at the emptiest place; others where nothing else stands."""
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in spots]
-    labels: dict[int, str] = {}
+    places = [""] * len(records)
     for i in sorted(range(len(records)), key=lambda i: not records[i]["ours"]):
-        (x, y), long = spots[i], 6.2 * len(records[i]["network"]) * (1.2 if records[i]["ours"] else 1)
-        for where, (align, dx, dy) in _PLACES.items():
-            left = {"left": x + dx, "right": x + dx - long, "center": x - long / 2}[align]
-            frame = (left, y + dy - 6, left + long, y + dy + 6)
-            inside = frame[0] >= 0 and frame[2] <= width and frame[1] >= 0 and frame[3] <= height
-            if inside and not any(_touch(frame, other) for other in taken):
-                labels[i] = where
-                taken.append(frame)
-                break
-    return [record | {"label": labels.get(i, "")} for i, record in enumerate(records)]
+        ours = records[i]["ours"]
+        frames = _frames(spots[i], 6.2 * len(records[i]["network"]) * (1.2 if ours else 1))
+        trouble = {
+            where: sum(_touch(frame, other) for other in taken)
+            + 2 * (frame[0] < 0 or frame[2] > width or frame[1] < 0 or frame[3] > height)
+            for where, frame in frames.items()
+        }
+        best = min(trouble, key=trouble.__getitem__)
+        if ours or not trouble[best]:
+            places[i] = best
+            taken.append(frames[best])
+    return places
+
+
+def _frames(spot: tuple[float, float], long: float) -> dict[str, tuple[float, float, float, float]]:
+    """What a name of `long` pixels would cover at each of its places: left, top, right, bottom."""
+    x, y = spot
+    frames = {}
+    for where, (align, dx, dy) in _PLACES.items():
+        left = {"left": x + dx, "right": x + dx - long, "center": x - long / 2}[align]
+        frames[where] = (left, y + dy - 6, left + long, y + dy + 6)
+    return frames
 
 
 def _touch(a: tuple[float, ...], b: tuple[float, ...]) -> bool:

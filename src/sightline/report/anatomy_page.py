@@ -1,8 +1,9 @@
 """The anatomy page: a network drawn stage by stage, what each part costs, and what that buys.
 
 A document is an anatomy (`sightline.anatomy.trace`), or {"kind": "anatomies", "networks": [...]} to set several side
-by side. With "published" ({"rows": [...]}) the page shows accuracy against cost over all networks; with "ideas" what
-each idea saves, and with "scaling" how cost grows with width, depth and resolution. One HTML file without a picture or script from elsewhere, or one PNG of the drawing.
+by side. With "published" ({"rows": [...]}) the page shows accuracy against cost over all networks, with "ideas" what
+each idea saves, with "scaling" how cost grows with width, depth and resolution. One HTML file without a picture or
+script from elsewhere, or one PNG of the drawing.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def _ratio(value: float | None, first: float | None) -> str:
     """How many times the first network's figure this one is."""
     if not value or not first:
         return ""
-    return "the same" if value == first else f"× {value / first:.2f}"
+    return "the same" if value == first else f"× {value / first:.3g}"
 
 
 def _drawing(networks: Sequence[Document]) -> Section:
@@ -239,9 +240,15 @@ def _row(layer: Document) -> tuple[str, ...]:
     return (
         layer["name"],
         f"{layer['kind']}, {groups} groups" if groups > 1 else layer["kind"],
-        *("×".join(map(str, layer[key])) if layer[key] else "" for key in ("kernel", "stride", "padding")),
+        "×".join(map(str, layer["kernel"] or ())),
+        *("×".join(map(str, _short(layer[key] or ()))) for key in ("stride", "padding")),
         shape(layer["output"]),
         *(wording.whole(layer[key]) if layer[key] else "" for key in ("parameters", "macs")),
         wording.whole(layer["activations"]),
         wording.whole(layer["receptive_field"]) if layer["receptive_field"] else "all",
     )
+
+
+def _short(sides: Sequence[int]) -> Sequence[int]:
+    """One number where all sides are equal."""
+    return sides[:1] if len(set(sides)) == 1 else sides

@@ -65,7 +65,8 @@ def page(
     """Write the page `out` (HTML) and, if `beside`, every chart beside it as charts/NAME.png; returns `out`.
 
     `pictures` maps picture names to encoded thumbnails (PNG, JPEG, GIF, WebP); a picture that is missing is shown by
-    its name. `rules` is CSS that these sections need beside the common one. Needs Altair and vl-convert (`pip install sightline[train]`) only when a section holds figures.
+    its name. `rules` is CSS that these sections need beside the common one. Needs Altair and vl-convert
+    (`pip install sightline[train]`) only when a section holds figures.
     """
     sections = _distinct(sections)
     figures = [figure for section in sections for figure in section.figures]

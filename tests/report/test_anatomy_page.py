@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import io
+import xml.etree.ElementTree as ET
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sightline.core.wording import printable
+from sightline.report import anatomy_page
+from sightline.report.anatomy_blocks import OUTSIDE, Block, boxes, stages
+from sightline.report.anatomy_layout import Plan, plan
+from sightline.report.anatomy_page import FAMILIES, write_page, write_png
+from sightline.report.anatomy_picture import Head, svg
+from tests.report import networks
+from tests.report.reading import Parsed, read
+from tests.report.test_browser import browser as browser
+from tests.report.test_browser import opened
+from tests.strategies import hostile_names
+
+REAL = (
+    "googlenet", "googlenet:aux=no", "googlenet_naive", "resnet18", "resnet50", "resnet152", "plain34", "resnet20",
+    "resnet56:shortcut=C", "alexnet", "vgg16_bn", "mobilenet_v1", "mobilenet_v2:width=0.5", "efficientnet_b0",
+    "efficientnet_b7",
+)  # fmt: skip
+ROWS = [
+    {"network": name, "top1": top1, "top5": 90.0, "size": 224, "source": "a table", "parameters": n, "macs": 70 * n}
+    for name, top1, n in (("alexnet", 56.5, 61e6), ("resnet18", 69.8, 11.7e6), ("little resnet", 71.0, 9e6))
+]
+IDEA = {
+    "name": "1x1 reduction",
+    "what": "Squeeze first.",
+    "with": {"what": "1x1, then 5x5", "parameters": 16_000, "macs": 12_443_648, "formula": "2,408,448 + 10,035,200"},
+    "without": {"what": "5x5", "parameters": 153_600, "macs": 120_422_400, "formula": "28 x 28 x 32 x 5 x 5 x 192"},
+    "figure": "macs",
+    "ratio": 12_443_648 / 120_422_400,
+    "source": "Szegedy et al. 2014",
+}
+SCALING = {
+    "compound": {
+        "along": "phi",
+        "points": [{"at": i, "network": "n", "macs": 2**i, "parameters": i + 1} for i in (0, 1)],
+    },
+    "width": {"along": "width", "points": []},
+}
+
+
+def full(document: dict[str, Any]) -> dict[str, Any]:
+    return {**document, "published": {"rows": ROWS}, "ideas": [IDEA], "scaling": SCALING}
+
+
+def against() -> dict[str, Any]:
+    plain, residual = networks.residual("little plain", shortcut=False), networks.residual()
+    return full({"kind": "anatomies", "networks": [plain, residual]})
+
+
+def page_of(document: dict[str, Any], folder: Path) -> Parsed:
+    write_page(document, folder / "page.html")
+    return read(folder / "page.html")
+
+
+def traced(name: str) -> dict[str, Any]:
+    from sightline.anatomy.trace import trace
+
+    return trace(name).document()
+
+
+def plans(document: dict[str, Any]) -> list[Plan]:
+    return [plan(block) for stage in stages(document) for block in stage.blocks]
+
+
+def block_named(document: dict[str, Any], name: str) -> Block:
+    return next(block for stage in stages(document) for block in stage.blocks if block.names[0] == name)
+
+
+@pytest.mark.parametrize("document", [full(networks.inception()), against()], ids=["one", "several"])
+def test_the_page_is_one_file_under_a_strict_policy(document: dict[str, Any], tmp_path: Path) -> None:
+    parsed = page_of(document, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    policy = next(m["content"] for m in parsed.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    parts = {part.split()[0]: part.split()[1:] for part in str(policy).split("; ")}
+
+    def fingerprint(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    code = [text for attributes, text in parsed.scripts if attributes.get("type") != "application/json"]
+    assert parts["default-src"] == ["'none'"]
+    assert parts["script-src"] == [fingerprint(text) for text in code]
+    assert parts["style-src"] == [fingerprint(text) for text in parsed.styles]
+    for tag, attributes in parsed.elements:
+        assert not [name for name in attributes if name == "style" or name.startswith("on")], tag
+        assert str(attributes.get("href", "#")).startswith("#"), tag
+        assert "src" not in attributes, tag
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_stage_block_and_layer_is_named(tmp_path: Path) -> None:
+    document = networks.residual()
+    text = page_of(document, tmp_path).text
+    for stage in document["stages"]:
+        assert stage["name"] in text
+    for layer in document["layers"]:
+        assert layer["name"] in text
+    assert "layer1.0 to layer1.2" in text
+    assert "layer2.1 to layer2.2" in text
+    assert f"{document['total']['macs']:,}" in text
+
+
+def test_auxiliary_parameters_are_said(tmp_path: Path) -> None:
+    document = {**networks.inception(), "auxiliary": {"parameters": 6_379_984}}
+    assert "6,379,984 of the parameters are in auxiliary heads" in page_of(document, tmp_path).text
+
+
+def test_an_inception_module_has_four_branches_that_meet_in_one_wide_box() -> None:
+    laid = plan(block_named(networks.inception(), "inception3a"))
+    *branches, joined = laid.placed
+    assert len(branches) == 7
+    assert len({place.x for place in branches}) == 4
+    assert sum(OUTSIDE in place.box.reads for place in laid.placed) == 4
+    assert len(joined.box.reads) == 4
+    assert joined.box.lines == ("concatenate", "64 + 128 + 32 + 32", "28×28×256")
+    assert joined.x == min(place.x for place in branches)
+    assert joined.x + joined.width == max(place.x + place.width for place in branches)
+
+
+def test_shortcuts_are_dashed_where_they_change_nothing_and_have_a_box_where_they_project() -> None:
+    document = networks.residual()
+    identity, projected = plan(block_named(document, "layer2.1")), plan(block_named(document, "layer2.0"))
+    assert sum(edge.identity for edge in identity.edges) == 1
+    assert len({place.x for place in identity.placed}) == 1
+    assert not any(edge.identity for edge in projected.edges)
+    assert [p.box.family for p in projected.placed if p.x > projected.placed[0].x] == ["one"]
+
+
+def test_a_plain_network_has_no_shortcut(tmp_path: Path) -> None:
+    plain = networks.residual(shortcut=False)
+    assert not any(edge.identity for laid in plans(plain) for edge in laid.edges)
+    assert "edge identity" not in {a.get("class") for a in page_of(plain, tmp_path).all("path")}
+    assert "edge identity" in {a.get("class") for a in page_of(networks.residual(), tmp_path).all("path")}
+
+
+def test_squeeze_and_excitation_stands_aside_and_the_identity_goes_around_it() -> None:
+    laid = plan(block_named(networks.squeezed(), "features.1.0"))
+    trunk = laid.placed[0].x
+    aside = [place.box.name.rsplit(".", 1)[1] for place in laid.placed if place.x > trunk]
+    assert aside == ["avgpool", "fc1", "fc2"]
+    (around,) = [edge for edge in laid.edges if edge.identity]
+    assert max(x for x, _ in around.points) > max(place.x + place.width for place in laid.placed)
+
+
+def test_batch_norm_and_activation_stand_in_the_box_of_their_convolution() -> None:
+    first, _, last = block_named(networks.residual(), "layer1.0").boxes
+    assert first.lines == ("3×3 conv", "BN · ReLU", "56×56×64")
+    assert first.layers == 3
+    assert last.lines == ("add", "ReLU", "56×56×64")
+
+
+def test_an_activation_that_is_not_alone_in_reading_has_its_own_box() -> None:
+    network = networks.Network(3, 8)
+    network.within("a")
+    y = network.conv("conv", "input", 4, norm=False, relu=False)
+    relu = network.layer("relu", "ReLU", [4, 8, 8], [y])
+    network.layer("add", "Add", [4, 8, 8], [y, relu])
+    assert [box.name for box in boxes(network.document("n"))] == ["conv", "relu", "add"]
+
+
+def test_blocks_that_differ_in_anything_are_not_collapsed() -> None:
+    document = networks.residual()
+    assert [b.times for s in stages(document) if s.name == "layer1" for b in s.blocks] == [3]
+    changed = copy.deepcopy(document)
+    next(x for x in changed["layers"] if x["name"] == "layer1.1.conv2")["parameters"] += 1
+    assert [b.times for s in stages(changed) if s.name == "layer1" for b in s.blocks] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_collapsed_blocks_add_up_to_the_whole_network(name: str) -> None:
+    document = traced(name)
+    drawn = [block for stage in stages(document) for block in stage.blocks]
+    for figure, whole in (
+        ("layers", len(document["layers"])),
+        ("macs", document["total"]["macs"]),
+        ("parameters", document["total"]["parameters"] - document["auxiliary"]["parameters"]),
+    ):
+        assert sum(block.times * block.total(figure) for block in drawn) == whole, figure
+    assert [stage.name for stage in stages(document)] == [stage["name"] for stage in document["stages"]]
+    assert sum(stage.macs_frac for stage in stages(document)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_boxes_do_not_overlap_and_no_line_crosses_a_box(name: str) -> None:
+    for laid in plans(traced(name)):
+        frames = [(p.x, p.y, p.x + p.width, p.y + p.height) for p in laid.placed]
+        for a, b in combinations(frames, 2):
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1], laid.block.title
+        assert min(f[0] for f in frames) >= 0
+        assert max(f[2] for f in frames) <= laid.width
+        assert len(laid.edges) >= sum(len(set(p.box.reads)) for p in laid.placed)
+        for edge in laid.edges:
+            for (x0, y0), (x1, y1) in pairwise(edge.points):
+                assert x0 == x1 or y0 == y1, "a slanted line"
+                assert max(x0, x1) <= laid.width
+                assert max(y0, y1) <= laid.height
+                for left, top, right, bottom in frames:
+                    beside = max(x0, x1) <= left or min(x0, x1) >= right
+                    assert beside or max(y0, y1) <= top or min(y0, y1) >= bottom, (laid.block.title, edge)
+
+
+def test_the_comparison_says_how_many_times(tmp_path: Path) -> None:
+    document = against()
+    parsed = page_of(document, tmp_path)
+    plain, residual = (network["total"]["macs"] for network in document["networks"])
+    assert f"{plain:,}" in parsed.text
+    assert f"{residual:,}" in parsed.text
+    assert f"× {residual / plain:.3g}" in parsed.text
+    assert "the same" in parsed.text
+    assert "little plain against little resnet" in parsed.text
+    drawings = [a for a in parsed.all("div") if a.get("class") == "drawing"]
+    assert len(drawings) == 2
+
+
+def test_published_accuracies_ideas_and_scaling_are_shown_where_the_document_has_them(tmp_path: Path) -> None:
+    parsed = page_of(full(networks.residual()), tmp_path)
+    assert [a["id"] for a in parsed.all("section")] == ["totals", "stages", "depth", "price", "ideas", "layers"]
+    specs = {a["data-spec"] for a in parsed.all("div") if "data-spec" in a}
+    assert {"spec-price-macs", "spec-price-parameters", "spec-scaling-macs"} < specs
+    assert [a for a in parsed.all("tr") if a.get("class") == "ours"]
+    assert "10.3\u00a0% of the MACs: 9.7 times fewer" in parsed.text
+    assert "None is published" not in parsed.text
+    assert "None is published for little googlenet" in page_of(full(networks.inception()), tmp_path).text
+    bare = page_of(networks.residual(), tmp_path)
+    assert [a["id"] for a in bare.all("section")] == ["totals", "stages", "depth", "layers"]
+
+
+def test_drawings_say_what_they_show_to_those_who_do_not_see_them(tmp_path: Path) -> None:
+    drawings = [a for a in page_of(networks.inception(), tmp_path).all("svg") if a.get("class") == "block"]
+    assert drawings
+    assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
+    assert any("concatenate, 64 + 128 + 32 + 32" in str(a["aria-label"]) for a in drawings)
+
+
+def renamed(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The document with hostile names for the network, a stage, a block and a layer."""
+    changed = copy.deepcopy(document)
+    changed["name"], changed["style"] = names[0], names[1]
+    for layer in changed["layers"]:
+        layer["stage"] = names[1] if layer["stage"] == "layer1" else layer["stage"]
+        layer["block"] = names[2] if layer["block"] == "layer2.0" else layer["block"]
+        layer["kind"] = names[0] if layer["kind"] == "MaxPool2d" else layer["kind"]
+        layer["name"] = names[1] if layer["name"] == "conv1" else layer["name"]
+        layer["inputs"] = [names[1] if name == "conv1" else name for name in layer["inputs"]]
+    for stage in changed["stages"]:
+        stage["name"] = names[1] if stage["name"] == "layer1" else stage["name"]
+    return changed
+
+
+# A name equal to one the network has already would be another network, not a hostile one.
+three_names = st.lists(hostile_names, min_size=3, max_size=3, unique_by=printable).filter(
+    lambda names: not {"conv1", "layer1", "layer2.0", "input", ""} & set(names) and "Conv" not in names[0]
+)
+
+
+@given(names=three_names)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_name_escapes_the_page(names: list[str], tmp_path: Path) -> None:
+    parsed = page_of(renamed(networks.residual(), names), tmp_path)
+    assert parsed.structure == page_of(renamed(networks.residual(), ["cat", "dog", "owl"]), tmp_path).structure
+    said = parsed.text + "".join(str(value) for _, attributes in parsed.elements for value in attributes.values())
+    for name in names:
+        assert printable(name) in said
+
+
+@given(names=three_names)
+@settings(max_examples=40, deadline=None)
+def test_no_name_breaks_the_picture(names: list[str]) -> None:
+    def tags(given_names: list[str]) -> list[str]:
+        document = renamed(networks.residual(), given_names)
+        head = Head(given_names[0], given_names[1], [("1", given_names[2])])
+        return [element.tag for element in ET.fromstring(svg([document], [head], FAMILIES)).iter()]
+
+    assert tags(names) == tags(["cat", "dog", "owl"])
+
+
+def test_the_png_shows_drawing_and_words(tmp_path: Path) -> None:
+    pictures = {}
+    for name in ("googlenet", "goonletge"):
+        write_png(networks.inception(name), tmp_path / f"{name}.png")
+        pictures[name] = Image.open(io.BytesIO((tmp_path / f"{name}.png").read_bytes())).convert("RGB")
+    one, other = pictures.values()
+    assert one.size == other.size
+    assert min(one.size) > 1000
+    assert one.tobytes() != other.tobytes(), "letters are not drawn"
+    colours = {colour: count for count, colour in one.getcolors(1 << 24) or []}
+    assert len(colours) > 50
+    assert colours[(0x3F, 0x5F, 0x7F)] > 1000, "the bars for parameters"
+
+
+def test_pngs_of_several_stand_side_by_side(tmp_path: Path) -> None:
+    write_png(against(), tmp_path / "both.png")
+    write_png(networks.residual(), tmp_path / "one.png")
+    both, one = (Image.open(tmp_path / f"{name}.png") for name in ("both", "one"))
+    assert both.height > one.height * 0.5
+    assert anatomy_page.title_of(against()["networks"]) == "little plain against little resnet"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "theme"), [(1400, "light"), (400, "dark")])
+@pytest.mark.parametrize("document", [full(networks.inception()), against()], ids=["one", "several"])
+def test_the_page_opens_without_trouble(
+    browser: Any, document: dict[str, Any], width: int, theme: str, tmp_path: Path
+) -> None:
+    write_page(document, tmp_path / "page.html")
+    troubles: list[str] = []
+    tab = opened(browser, tmp_path / "page.html", width, troubles, color_scheme=theme)
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    marks = tab.evaluate(
+        """[...document.querySelectorAll("[data-spec]")].map(box => box.querySelectorAll(".role-mark path").length)"""
+    )
+    assert len(marks) == 8
+    assert all(marks)
+    cut = tab.evaluate(
+        """[...document.querySelectorAll(".box")].filter(box => {
+            const frame = box.querySelector("rect").getBBox();
+            return [...box.querySelectorAll("text")].some(text => text.getBBox().width > frame.width);
+        }).map(box => box.textContent)"""
+    )
+    assert cut == []
+    assert troubles == []
+    tab.close()
