@@ -28,7 +28,9 @@ def test_the_courses_arithmetic(layer: nn.Module, shape: tuple[int, ...], macs: 
     assert count_macs(layer, shape) == macs
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20", "googlenet", "googlenet_small"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "resnet1202" else ()) for name in ARCHITECTURES]
+)
 def test_agrees_with_pytorchs_own_counter(name: str) -> None:
     size = ARCHITECTURES[name].size
     with torch.device("meta"), torch.inference_mode():
@@ -70,6 +72,46 @@ def test_an_unknown_layer_is_named_and_never_counts_as_nothing() -> None:
         count_macs(model, (1, 3, 4, 4))
 
 
+class Attention(nn.Module):
+    """Multiplies matrices without a parameter."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ x.transpose(-1, -2)
+
+
+class Functional(nn.Module):
+    """A convolution whose weight is no parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.ones(3, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, self.weight)
+
+
+@pytest.mark.parametrize("layer", [Attention(), Functional(), nn.PReLU(), nn.ConvTranspose2d(3, 3, 1)])
+def test_nothing_that_multiplies_counts_as_nothing(layer: nn.Module) -> None:
+    with pytest.raises(UserError, match=rf"layer 1 \({type(layer).__name__}\)"):
+        count_macs(nn.Sequential(nn.Conv2d(3, 3, 1), layer), (1, 3, 4, 4))
+
+
+def test_a_model_that_is_one_unknown_layer() -> None:
+    with pytest.raises(UserError, match=r"layer at the top \(Scale\)"):
+        count_macs(Scale(), (1, 3, 4, 4))
+
+
+class Free(nn.Module):
+    """Operations that no network here has, and that multiply nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.softmax(nn.functional.interpolate(x.clamp(0, 1).tanh(), scale_factor=2.0), 1).permute(0, 2, 3, 1)
+
+
+def test_operations_without_parameters_cost_nothing() -> None:
+    assert count_macs(nn.Sequential(nn.Conv2d(3, 5, 1), Free(), nn.Linear(5, 2)), (1, 3, 4, 4)) == 240 + 640
+
+
 def test_the_model_is_left_as_it_was() -> None:
     model = create("googlenet_small", num_classes=10).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -81,6 +123,14 @@ def test_the_model_is_left_as_it_was() -> None:
     assert all(
         value.device.type == "cpu" and torch.equal(value, before[key]) for key, value in model.state_dict().items()
     )
+
+
+def test_a_model_without_content_keeps_no_hooks() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(nn.ReLU(), Scale())).to("meta").eval()
+    for channels in (3, 4):
+        with pytest.raises((UserError, RuntimeError)):
+            count_macs(model, (1, channels, 4, 4))
+        assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_tied_weights_stay_tied_and_count_twice() -> None:

@@ -41,7 +41,7 @@ def _field(layer: Layer, read: Sequence[tuple[int, int]]) -> tuple[int, int] | N
 
 
 def depth(layers: Sequence[Layer], kinds: Collection[str] = WEIGHTED) -> int:
-    """How many layers of these kinds lie one behind another on the longest way through these layers.
+    """How many layers of these kinds lie one behind another on the longest way to the last of `layers`.
 
     This is how papers count: the 22 of GoogLeNet, the 50 of ResNet-50, without the projections of shortcuts and the
     gates of squeeze-and-excitation beside the way. Receptive fields must be known.
@@ -51,7 +51,7 @@ def depth(layers: Sequence[Layer], kinds: Collection[str] = WEIGHTED) -> int:
     for layer in layers:
         ways = [name for name in layer.inputs if name not in whole] or layer.inputs
         behind[layer.name] = max((behind.get(name, 0) for name in ways), default=0) + (layer.kind in kinds)
-    return max(behind.values(), default=0)
+    return behind[layers[-1].name]
 
 
 def peak_activations(layers: Sequence[Layer], picture: int) -> int:

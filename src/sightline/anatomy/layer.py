@@ -19,7 +19,7 @@ from sightline.models.resnet import Pad
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 WEIGHTED = ("Conv1d", "Conv2d", "Conv3d", "Linear")
-IN_PLACE = tuple(f"torch.nn.modules.{room}" for room in ("activation", "batchnorm", "dropout"))
+IN_PLACE = tuple(f"torch.nn.modules.{room}" for room in ("activation", "batchnorm", "dropout", "flatten"))
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def kind_of(module: nn.Module) -> str:
 
 
 def works_in_place(module: nn.Module) -> bool:
-    """Whether a layer works element by element: activations, batch norm, dropout."""
+    """Whether a layer works element by element: activations, batch norm, dropout, flattening."""
     return type(module).__module__ in IN_PLACE
 
 

@@ -21,8 +21,14 @@ def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     UserError that names it when a layer or an operation runs that has parameters or multiplies matrices and is no
     convolution, linear layer or batch norm: it would otherwise count as nothing.
     """
-    twin = _on_meta(model).eval()
+    twin = model if _is_blank(model) else _on_meta(model).eval()
     return sum(layer.macs for layer in record(twin, torch.empty(input_shape, device="meta")))
+
+
+def _is_blank(model: nn.Module) -> bool:
+    """Whether `model` is in evaluation and has no content, so that it can be run itself."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return not any(part.training for part in model.modules()) and all(tensor.is_meta for tensor in tensors)
 
 
 def _on_meta(model: nn.Module) -> nn.Module:

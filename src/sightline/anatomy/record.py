@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.hooks import RemovableHandle
 
 from sightline.anatomy.layer import (
     Layer,
@@ -45,20 +46,25 @@ MULTIPLYING = ("convolution", "_convolution", "mm", "bmm", "addmm", "baddbmm", "
 def record(model: nn.Module, picture: Tensor) -> list[Layer]:
     """The layers of one pass of `model` in evaluation over `picture` [N, channels, H, W], in the order they ran.
 
-    Both must be on the meta device; `model` keeps the hooks that watch it. A layer that runs twice is there twice, the
-    second time as NAME_2 and without parameters. UserError that names it when a layer or an operation has parameters or
-    multiplies matrices and is not known.
+    Both must be on the meta device. A layer that runs twice is there twice, the second time as NAME_2 and without
+    parameters. UserError that names it when a layer or an operation has parameters or multiplies matrices and is not
+    known.
     """
-    recorder = _Recorder(model, picture)
-    with torch.no_grad(), recorder:
-        model(picture)
+    recorder = _Recorder(picture)
+    hooks = [hook for name, module in model.named_modules() for hook in recorder.watch(name, module)]
+    try:
+        with torch.no_grad(), recorder:
+            model(picture)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return recorder.layers
 
 
 class _Recorder(TorchDispatchMode):
     """Watches the layers through hooks, and between them every operation."""
 
-    def __init__(self, model: nn.Module, picture: Tensor) -> None:
+    def __init__(self, picture: Tensor) -> None:
         super().__init__()
         self.layers: list[Layer] = []
         self._names: set[str] = set()
@@ -68,22 +74,29 @@ class _Recorder(TorchDispatchMode):
         # Who made which tensor. They are kept, so that no two share an id; on meta they have no content.
         self._maker: dict[int, str] = {id(picture): PICTURE}
         self._kept: list[Tensor] = [picture]
-        for name, module in model.named_modules():
-            if is_layer(module):
-                self._watch_layer(name, module)
-            else:
-                self._watch_container(name, module)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """Keep torch from loading its compiler, a second, only to tell it to leave this mode alone."""
         return False
 
-    def _watch_container(self, name: str, module: nn.Module) -> None:
-        module.register_forward_pre_hook(lambda *_: self._path.append((name, module)))
-        module.register_forward_hook(lambda *_: [self._path.pop(), None][1])
+    def watch(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
+        """Hooks that say when `module` begins and ends."""
+        if is_layer(module):
+            return self._watch_layer(name, module)
+        return self._watch_container(name, module)
 
-    def _watch_layer(self, name: str, module: nn.Module) -> None:
+    def _watch_container(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
+        def enter(*_: Any) -> None:
+            self._path.append((name, module))
+
+        def leave(*_: Any) -> None:
+            self._path.pop()
+
+        yield module.register_forward_pre_hook(enter)
+        yield module.register_forward_hook(leave)
+
+    def _watch_layer(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
         def enter(module: nn.Module, inputs: Any) -> None:
             self._in_layer = True
 
@@ -101,8 +114,8 @@ class _Recorder(TorchDispatchMode):
                 parameters=list(module.parameters()),
             )  # fmt: skip
 
-        module.register_forward_pre_hook(enter)
-        module.register_forward_hook(leave)
+        yield module.register_forward_pre_hook(enter)
+        yield module.register_forward_hook(leave)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out one operation; record it unless a layer does it."""

@@ -52,6 +52,8 @@ def _max_pool(
 ) -> Shape | None:  # fmt: skip
     if x.dim() != 4 or not all(len(sides) == 2 for sides in (kernel, stride, padding, dilation)):
         return None
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        return None
     axes = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     return (*x.shape[:2], *(_side(*axis, up=up) for axis in axes))
 

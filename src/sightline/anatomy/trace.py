@@ -22,6 +22,7 @@ from sightline.anatomy.stages import with_stages
 from sightline.models import Network, architecture, check_size, create
 
 FLOAT32 = 4  # bytes
+FILLING = {Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_, nn.init.normal_, nn.init.uniform_}
 CLASSES = {"imagenet": 1000, "small": 10}
 
 
@@ -132,10 +133,10 @@ def _parameters(network: Network) -> int:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves random filling out: on the meta device there is nothing to fill, and torch loads its compiler for it."""
+    """Leaves filling out: on the meta device there is nothing to fill, and torch would load its compiler for it."""
 
     def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.normal_, nn.init.normal_):
+        if func in FILLING:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **(kwargs or {}))
 

@@ -33,7 +33,8 @@ def network(
         list[str] | None, typer.Option(metavar="NAME", help="A network to set beside it; give it again for more.")
     ] = None,
     pixels: Annotated[
-        int | None, typer.Option("--input", min=1, help="Picture side in pixels.", show_default="the network's")
+        int | None,
+        typer.Option("--input", min=1, max=65536, help="Picture side in pixels.", show_default="the network's"),
     ] = None,
     style: Annotated[
         Style, typer.Option(help="Which to follow where paper and public weights differ.")
