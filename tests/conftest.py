@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import http.server
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.serving import Handler
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -33,3 +37,18 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     from sightline.data.prepare import prepare
 
     return prepare("digits", tmp_path_factory.mktemp("datasets") / "digits")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a running `Handler`, reached without a proxy."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sightline.core.download.PAUSE_S", 0.0)
+    monkeypatch.setattr(Handler, "ranges", [])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()

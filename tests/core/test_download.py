@@ -3,76 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from sightline.core import download as module
 from sightline.core.download import download, is_public
 from sightline.core.errors import UserError
-
-CONTENT = bytes(range(256)) * 4000
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves CONTENT with ranges; /broken stops after `stop` bytes, /moved redirects, /changed has a new mark."""
-
-    protocol_version = "HTTP/1.1"
-    stop: ClassVar[int] = 300_000
-    ranges: ClassVar[list[str | None]] = []
-    etag: ClassVar[str] = '"one"'
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/moved"):
-            self.send_response(302)
-            self.send_header("Location", self.path.partition("?")[2])
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if self.path.startswith("/none"):
-            self.send_error(404)
-            return
-        asked = self.headers.get("Range")
-        self.ranges.append(asked)
-        start = int(asked[6:-1]) if asked and self.headers.get("If-Range") == self.etag else 0
-        if start >= len(CONTENT):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        body = CONTENT[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", self.etag)
-        self.end_headers()
-        if self.path.startswith("/broken"):
-            body = body[: self.stop]
-            self.close_connection = True
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(module, "PAUSE_S", 0.0)
-    monkeypatch.setattr(Handler, "ranges", [])
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_address[1]}"
-        running.shutdown()
-        thread.join()
+from tests.serving import CONTENT, Handler
 
 
 def test_whole_file(server: str, tmp_path: Path) -> None:
@@ -210,3 +148,12 @@ def test_a_part_that_is_all_there_already_is_finished(server: str, tmp_path: Pat
     download(f"{server}/a", tmp_path / "a", allow_private=True)
     assert (tmp_path / "a").read_bytes() == CONTENT
     assert len(Handler.ranges) == (2 if extra else 1)
+
+
+def test_the_first_digits_of_a_checksum_suffice(server: str, tmp_path: Path) -> None:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    download(f"{server}/a", tmp_path / "a", sha256=digest[:8], allow_private=True)
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    for wrong in (digest[:7], digest[1:9], digest + "0"):
+        with pytest.raises(UserError, match="does not have the SHA-256"):
+            download(f"{server}/a", tmp_path / "b", sha256=wrong, allow_private=True)

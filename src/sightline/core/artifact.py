@@ -25,8 +25,8 @@ def directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises UserError when `path` exists and `replace` is false.
     """
     path = Path(path)
-    if path.exists() and not replace:
-        raise UserError(f"{named(path)} exists already: choose another place, or remove it first")
+    if not replace:
+        check_vacant(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     temporary.chmod(0o777 & ~_umask())
@@ -35,6 +35,12 @@ def directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
         _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_vacant(path: Path) -> None:
+    """UserError when something is at `path` already."""
+    if path.exists():
+        raise UserError(f"{named(path)} exists already: choose another place, or remove it first")
 
 
 def _swap(new: Path, path: Path) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.errors import UserError, first_line, named
-from sightline.core.hashing import sha256_file
+from sightline.core.hashing import has_sha256
 from sightline.core.progress import SILENT, Progress
 
 TIMEOUT_S = 30.0
@@ -40,7 +40,8 @@ def download(
 
     Goes on by itself as long as each try brings something, and on the next call where the last one broke off. Raises
     UserError when there is no such file or network, when the address leads to a private, loopback or link-local
-    place (unless `allow_private`), and when the content does not hash to `sha256`; that content is then removed.
+    place (unless `allow_private`), and when the content does not hash to `sha256` (whole, or its first digits); that
+    content is then removed.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,11 +55,17 @@ def _download(url: str, target: Path, sha256: str | None, allow_private: bool, p
     if urllib.parse.urlsplit(url).scheme.lower() not in ("http", "https"):
         raise UserError(f"{named(url)} is no address we can fetch: use http or https")
     _fetch_all(url, part, allow_private, progress)
-    if sha256 and sha256_file(part) != sha256.lower():
+    if sha256 and not has_sha256(part, sha256):
         part.unlink()
+        _tag(part).unlink(missing_ok=True)
         raise UserError(f"{named(url)} does not have the SHA-256 {named(sha256)}: it is damaged or another file")
     os.replace(part, target)
     _tag(part).unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: $SIGHTLINE_CACHE, or ~/.cache/sightline."""
+    return Path(os.environ.get("SIGHTLINE_CACHE") or Path.home() / ".cache" / "sightline")
 
 
 def is_public(address: str) -> bool:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sightline.core.download import download
+from sightline.core.download import cache_folder, download
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
 from sightline.data.binary import Arrays
@@ -66,11 +65,6 @@ def digits() -> Arrays:
     bunch = load_digits()
     images = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     return Arrays(images, bunch.target.astype(np.int64), np.full(len(images), ""), tuple("0123456789"))
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    return Path(os.environ.get("SIGHTLINE_CACHE") or Path.home() / ".cache" / "sightline")
 
 
 def fetch(name: str, progress: Progress = SILENT) -> Path:

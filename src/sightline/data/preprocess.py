@@ -31,7 +31,8 @@ MODES = {1: "L", 3: "RGB"}
 class Preprocess:
     """How a picture becomes uint8 [size, size, channels], and the mean and std (of [0, 1] values) the network applies.
 
-    `resize="shorter"` scales the shorter side to `size` and takes the centre; `"squash"` scales both sides to `size`.
+    `resize="shorter"` keeps the central square; `"squash"` keeps all, whatever its shape. Of that, the central
+    `crop_frac` of each side is scaled to `size`: 224 / 256 is what "shorter side to 256, crop 224" keeps.
     """
 
     size: int
@@ -40,6 +41,7 @@ class Preprocess:
     interpolation: str = "bilinear"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    crop_frac: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= 4096:
@@ -54,33 +56,36 @@ class Preprocess:
             raise UserError(f"mean and std need {self.channels} numbers each, one a channel")
         if min(self.std) <= 0:
             raise UserError("std must be above 0 in every channel")
+        if not 0 < self.crop_frac <= 1:
+            raise UserError(f"crop_frac {self.crop_frac:g} is out of range: it is the kept part of a side, up to 1")
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """The picture as uint8 [size, size, channels]."""
         image = image.convert(MODES[self.channels])
-        resampling = INTERPOLATIONS[self.interpolation]
-        if self.resize == "squash":
-            image = image.resize((self.size, self.size), resampling)
-        else:
-            image = self._centre(image, resampling)
+        if image.size != (self.size, self.size) or self.crop_frac < 1:
+            resampling = INTERPOLATIONS[self.interpolation]
+            image = image.resize((self.size, self.size), resampling, box=self._kept(*image.size))
         return np.asarray(image, dtype=np.uint8).reshape(self.size, self.size, self.channels)
 
-    def _centre(self, image: Image.Image, resampling: Image.Resampling) -> Image.Image:
-        """Shorter side to `size`, then the central square: one resampling of just the pixels that stay."""
-        if image.size == (self.size, self.size):
-            return image
-        short = min(image.size)
-        left, top = ((side - short) / 2 for side in image.size)
-        return image.resize((self.size, self.size), resampling, box=(left, top, left + short, top + short))
+    def _kept(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the pixels that stay: one resampling of just these."""
+        short = min(width, height)
+        sides = (short, short) if self.resize == "shorter" else (width, height)
+        wide, high = (side * self.crop_frac for side in sides)
+        left, top = (width - wide) / 2, (height - high) / 2
+        return left, top, left + wide, top + high
 
     def key(self) -> str:
         """A short hash of what decides the pixels; mean and std do not."""
-        geometry = [self.size, self.channels, self.resize, self.interpolation]
+        geometry: list[Any] = [self.size, self.channels, self.resize, self.interpolation]
+        if self.crop_frac < 1:
+            geometry.append(self.crop_frac)
         return hashlib.sha256(json.dumps(geometry).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        """As JSON can hold it; a `crop_frac` of 1, which leaves everything in, is left out."""
+        document = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        return {key: value for key, value in document.items() if (key, value) != ("crop_frac", 1.0)}
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Preprocess:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.core.download import download
+from sightline.core.download import cache_folder, download
 from sightline.core.errors import UserError, closest, named
-from sightline.core.hashing import sha256_bytes, sha256_file
+from sightline.core.hashing import has_sha256, sha256_bytes
 from sightline.core.progress import Progress
 from sightline.data import archives, binary, builtins
 from sightline.data.layout import is_folder, safe, walk
@@ -76,7 +76,7 @@ def _local(path: Path, sha256: str | None) -> Source:
         raise UserError(f"{named(path)} may not be read: ask for permission to read it")
     if binary.is_part(path.name):
         raise UserError(f"{named(path)} is one part of a dataset: give its folder, {named(path.parent)}")
-    if sha256 and sha256_file(path) != sha256.lower():
+    if sha256 and not has_sha256(path, sha256):
         raise UserError(f"{named(path)} does not have the SHA-256 {named(sha256)}: it is damaged or another file")
     stat = path.stat()
     return Source(_stem(path.name), path, {**identity, "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns})
@@ -85,8 +85,8 @@ def _local(path: Path, sha256: str | None) -> Source:
 def _remote(url: str, sha256: str | None, allow_private: bool, progress: Progress) -> Source:
     name = urllib.parse.unquote(urllib.parse.urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1])
     name = os.fsencode(re.sub(r"[/\0]", "_", name))[:LONGEST_NAME].decode("utf-8", "ignore").lstrip(".") or "download"
-    path = builtins.cache_folder() / "downloads" / sha256_bytes(url.encode("utf-8", "surrogateescape"))[:16] / name
-    if not path.is_file() or (sha256 and sha256_file(path) != sha256.lower()):
+    path = cache_folder() / "downloads" / sha256_bytes(url.encode("utf-8", "surrogateescape"))[:16] / name
+    if not path.is_file() or (sha256 and not has_sha256(path, sha256)):
         download(url, path, sha256=sha256, allow_private=allow_private, progress=progress)
     return Source(_stem(name), path, {"path": url, "size_bytes": path.stat().st_size})
 
