@@ -5,100 +5,162 @@ Nothing is loaded half: every key and shape is compared first, and a strict load
 
 from __future__ import annotations
 
-import pickle
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import UserError, named
+from sightline.models.layers import Network
 
 SHOWN = 3  # keys an error names before it only counts
+ADVICE = "choose the network, style and stem these weights were made for"
+_AUXILIARY = re.compile(r"aux\d+\.")  # GoogLeNet's heads for training: a file may lack them, a network may do without
+
+Reshaped = tuple[str, tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class KeyReport:
-    """What became of the keys; `reshaped` are in both with different shapes: (key, shape in file, shape in network)."""
+    """What became of the keys of a file and a network.
+
+    `reshaped` are in both with different shapes: (key, shape in the file, shape in the network). `replaced` are those
+    of last layers that differ in nothing but the class count: the network keeps its own. `classes` is the file's.
+    """
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
-    reshaped: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    reshaped: tuple[Reshaped, ...]
+    replaced: tuple[Reshaped, ...] = ()
+    classes: int | None = None
 
     @property
     def complete(self) -> bool:
         """Whether file and network have the same keys and shapes."""
-        return not (self.missing or self.unexpected or self.reshaped)
+        return not (self.missing or self.unexpected or self.reshaped or self.replaced)
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing differs but the class count, and whose auxiliary heads there are."""
+        return not self.reshaped and all(map(_AUXILIARY.match, (*self.missing, *self.unexpected)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it; of the loaded keys the count."""
+        lists = {name: list(getattr(self, name)) for name in ("missing", "unexpected", "reshaped", "replaced")}
+        return {"loaded": len(self.loaded), **lists}
 
 
-def load_weights(model: nn.Module, path: str | Path, *, strict: bool = True) -> KeyReport:
+def load_weights(model: Network, path: str | Path, *, strict: bool = True) -> KeyReport:
     """Copy the weights in `path` (.safetensors, or torch's .pth, .pt, .th) into `model`; say what became of each key.
 
-    A "module." before every key (DataParallel) is dropped and a last layer called "linear" is taken for our "fc".
-    UserError when the file is missing or damaged, and when `strict` and anything is missing, unexpected or of another
-    shape; the model is then as before. Without `strict` what fits is loaded.
+    Last layers of another class count stay as they are in `model` and are reported as replaced. UserError when the file
+    is missing or damaged, and when `strict` and it does not fit; the model is then as before. Without `strict`, what
+    fits is loaded.
     """
     path = Path(path)
-    found = _our_keys(read_weights(path))
-    expected = model.state_dict()
-    fits = {key: value for key, value in found.items() if key in expected and value.shape == expected[key].shape}
-    shapes = {key: (tuple(found[key].shape), tuple(expected[key].shape)) for key in found.keys() & expected.keys()}
-    report = KeyReport(
-        loaded=tuple(key for key in expected if key in fits),
-        missing=tuple(key for key in expected if key not in found and not key.endswith("num_batches_tracked")),
-        unexpected=tuple(key for key in found if key not in expected),
-        reshaped=tuple((key, *shapes[key]) for key in expected if key in found and key not in fits),
-    )
-    if strict and not report.complete:
-        raise UserError(f"the weights in {named(path)} do not fit this network: {_describe(report)}")
-    model.load_state_dict(fits, strict=False)
+    tensors = read_weights(path)
+    report = compare(model, tensors)
+    if strict and not report.fits:
+        raise misfit(path, report)
+    model.load_state_dict({key: tensors[key] for key in report.loaded}, strict=False)
     return report
 
 
+def compare(model: Network, tensors: Mapping[str, Tensor]) -> KeyReport:
+    """What loading `tensors` into `model` would do; the shapes decide, so `model` may be on the meta device."""
+    expected = model.state_dict()
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    pairs = [(key, found[key], tuple(value.shape)) for key, value in expected.items() if key in found]
+    head = next(key for key, value in model.named_parameters() if value is model.head.weight)
+    classes = found[head][0] if len(found.get(head, ())) == 2 else None
+    last = [name for name, layer in model.named_modules() if _counts_classes(layer, model.head.out_features)]
+    differing = [pair for pair in pairs if pair[1] != pair[2]]
+    replaced = tuple(pair for pair in differing if pair[0].rpartition(".")[0] in last and _other_count(pair, classes))
+    return KeyReport(
+        loaded=tuple(key for key, there, here in pairs if there == here),
+        missing=tuple(key for key in expected if key not in found and not key.endswith("num_batches_tracked")),
+        unexpected=tuple(key for key in found if key not in expected),
+        reshaped=tuple(pair for pair in differing if pair not in replaced),
+        replaced=replaced,
+        classes=classes,
+    )
+
+
+def _counts_classes(layer: nn.Module, classes: int) -> bool:
+    return isinstance(layer, nn.Linear) and layer.out_features == classes
+
+
+def _other_count(pair: Reshaped, classes: int | None) -> bool:
+    """Whether the shapes differ in their first number alone, which in the file is its class count."""
+    _, there, here = pair
+    return bool(there) and there[0] == classes and there[1:] == here[1:]
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors in a weights file, on the CPU; a checkpoint that holds them as "state_dict" or "model" is opened."""
-    if not path.is_file():
-        raise UserError(f"no weights file at {named(path)}: check the path")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError):
-        raise UserError(
-            f"{named(path)} is no readable weights file: it must be .safetensors or a torch file of tensors only; "
-            "get it again"
-        ) from None
+    """The tensors in a weights file by our keys, on the CPU.
+
+    A checkpoint that holds them as "state_dict" or "model" is opened, a "module." before every key (DataParallel)
+    dropped, and a last layer called "linear" taken for our "fc". UserError when the file is missing, damaged or holds
+    something else.
+    """
+    found = _opened(path)
     for wrapper in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]
     entries = found.items() if isinstance(found, dict) else [(None, found)]
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in entries):
         raise UserError(f"{named(path)} holds no table of weights: save the network's state_dict()")
-    return found
-
-
-def _our_keys(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    for key, value in found.items():
+        if not key.endswith("num_batches_tracked") and not _plain(value):
+            raise UserError(
+                f"damaged weights: {named(key)} in {named(path)} holds no finite numbers; get the file again"
+            )
     if found and all(key.startswith("module.") for key in found):
         found = {key.removeprefix("module."): value for key, value in found.items()}
     return {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: v for key, v in found.items()}
 
 
-def _describe(report: KeyReport) -> str:
-    """One line that names the first few keys of each kind, and says what to do."""
-    parts = []
-    if report.reshaped:
-        shapes = [f"{named(key)} is {ours} there and {theirs} here" for key, ours, theirs in report.reshaped]
-        parts.append(_list("", shapes))
-    if report.missing:
-        parts.append(_list("missing ", report.missing))
-    if report.unexpected:
-        parts.append(_list("unexpected ", [named(key) for key in report.unexpected]))
-    return "; ".join(parts) + "; choose the network, class count and channels these weights were made for"
+def _opened(path: Path) -> Any:
+    """What the file holds, whatever that is."""
+    if not path.is_file():
+        raise UserError(f"no weights file at {named(path)}: check the path")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise UserError(f"cannot read the weights in {named(path)}: {error.strerror}") from None
+    except Exception:  # of whatever kind: damaged files make the readers raise almost all there are
+        raise UserError(
+            f"{named(path)} is no readable weights file: it must be .safetensors or a torch file of tensors only; "
+            "get it again"
+        ) from None
 
 
-def _list(title: str, entries: list[str] | tuple[str, ...]) -> str:
+def _plain(value: Tensor) -> bool:
+    """Whether these are numbers a network can take: floating-point, stored in full, finite."""
+    return value.is_floating_point() and value.layout == torch.strided and bool(torch.isfinite(value).all())
+
+
+def misfit(path: Path, report: KeyReport, advice: str = ADVICE) -> UserError:
+    """The error that names the first few keys of each kind that do not fit, and says what to do."""
+    shapes = [f"{named(key)} is {there} there and {here} here" for key, there, here in report.reshaped]
+    parts = [
+        _list("", shapes),
+        _list("missing ", report.missing),
+        _list("unexpected ", [named(key) for key in report.unexpected]),
+    ]
+    return UserError(
+        f"the weights in {named(path)} do not fit this network: {'; '.join(filter(None, parts))}; {advice}"
+    )
+
+
+def _list(title: str, entries: Sequence[str]) -> str:
     more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
-    return title + ", ".join(entries[:SHOWN]) + more
+    return title + ", ".join(entries[:SHOWN]) + more if entries else ""
