@@ -74,7 +74,6 @@ def write(path: Path, weight: np.ndarray, bias: np.ndarray, preprocess: Preproce
         "arch": "prototype",
         "style": "torchvision",
         "stem": "small",
-        "options": {},
         "classes": [str(i) for i in range(len(bias))],
         "preprocess": preprocess.to_dict(),
         "embedding_dim": len(weight),

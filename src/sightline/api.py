@@ -20,7 +20,7 @@ from sightline.run import Run
 if TYPE_CHECKING:
     from sightline.search.index import Index
 
-__all__ = ["compare", "evaluate", "index", "load", "prepare", "train"]
+__all__ = ["compare", "evaluate", "export", "index", "load", "prepare", "train"]
 
 
 def prepare(source: Any, out: Path | None = None, *, progress: Progress = SILENT, **options: Any) -> Any:
@@ -33,8 +33,9 @@ def prepare(source: Any, out: Path | None = None, *, progress: Progress = SILENT
 
 def train(
     data: Any,
-    arch: str,
+    arch: str | None = None,
     *,
+    weights: str | Path | None = None,
     epochs: int | None = None,
     budget: str | None = None,
     out: str | Path | None = None,
@@ -43,12 +44,20 @@ def train(
 ) -> Run:
     """Train `arch` on `data` for `epochs` (20 unless a `budget` such as "10m" is given) and return the Run.
 
-    `out` is a new directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...)
-    and of `training.train` (size, stem, style, device ...).
+    `weights` to begin with are "imagenet" or a file; a file that says its network needs no `arch`. `out` is a new
+    directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...) and of
+    `training.train` (size, stem, style, device ...).
     """
     from sightline.training import train as carry_out
 
-    recipe, rest = _recipe(epochs, budget, [arch], options)
+    recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
+    if weights is not None:
+        from sightline.models.pretrained import find_weights
+
+        rest["weights"] = find_weights(weights, arch, progress=progress)
+        arch = rest["weights"].arch
+    if arch is None:
+        raise UserError("train needs a network: name it with --arch, or begin with --weights")
     dataset = prepare(data, progress=progress)
     out = Path(out) if out else _fresh(Path("runs") / f"{arch}-{dataset.name}-s{recipe.seed}")
     return carry_out(dataset, arch, recipe, out, progress=progress, **rest)
@@ -93,6 +102,30 @@ def evaluate(
     run = _run(run)
     dataset = prepare(data or run.document["data"]["path"], progress=progress)
     return measure(run, dataset, split=split, progress=progress)
+
+
+def export(
+    weights: str | Path,
+    arch: str | None = None,
+    *,
+    out: str | Path,
+    classes: str | Path | Sequence[str] | None = None,
+    style: str | None = None,
+    stem: str | None = None,
+    progress: Progress = SILENT,
+) -> Bundle:
+    """A verified Bundle at `out` straight from `weights` ("imagenet", or a file), without training.
+
+    A file that says its network needs no `arch`. `classes` are the names in order, or a file of them; "0", "1" ... if
+    not given.
+    """
+    from sightline.export.classes import read_class_names
+    from sightline.export.pretrained import export_weights
+    from sightline.models.pretrained import find_weights
+
+    names = read_class_names(Path(classes)) if isinstance(classes, str | Path) else classes
+    found = find_weights(weights, arch, progress=progress)
+    return export_weights(found, Path(out), style=style, stem=stem, classes=names)
 
 
 def load(source: str | Path | Run, *, threads: int | None = None) -> Bundle:

@@ -155,7 +155,7 @@ def write_bundle(
 ) -> None:  # fmt: skip
     """Write a Bundle directory, whole or not at all.
 
-    `card` holds arch, style, stem, options, classes, preprocess and so on; format and checksums are added here.
+    `card` holds arch, style, stem, classes, preprocess and so on; format and checksums are added here.
     `golden_images` uint8 [n, S, S, channels] and `golden_logits` float32 [n, classes]: the first 8 are kept.
     """
     golden = io.BytesIO()

@@ -21,6 +21,10 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32", "bf16", "16"]
 Split = Literal["train", "validation", "test"]
 
+WEIGHTS_HELP = "The network's public weights (imagenet), or those in a .safetensors, .pth, .pt or .th file."
+STYLE_HELP = "Whom to follow where paper and public weights differ."
+STYLE_DEFAULT = "the weights' own, or torchvision"
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")]
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's directory, its name under runs/, or a bundle.")]

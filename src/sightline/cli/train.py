@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli.export import became
 from sightline.cli.output import Bars, note, print_json, print_line, print_table
 from sightline.cli.parameters import (
     DATA_HELP,
+    STYLE_DEFAULT,
+    STYLE_HELP,
+    WEIGHTS_HELP,
     Auxiliary,
     Batch,
     Budget,
@@ -43,6 +47,9 @@ if TYPE_CHECKING:
 def command(
     data: Annotated[str | None, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)] = None,
     arch: Annotated[str | None, typer.Option(help="The network, such as resnet18.", show_default=False)] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE|imagenet", help=WEIGHTS_HELP, show_default="none")
+    ] = None,
     out: Out = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue this run, with its own options.")] = None,
     epochs: Epochs = None,
@@ -60,7 +67,7 @@ def command(
     crop: Crop = True,
     patience: Patience = None,
     stem: Stem | None = None,
-    style: Style = "torchvision",
+    style: Annotated[Style | None, typer.Option(help=STYLE_HELP, show_default=STYLE_DEFAULT)] = None,
     precision: Precision = "auto",
     device: Device = "auto",
     cache_budget: CacheBudget = 2.0,
@@ -68,20 +75,24 @@ def command(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Train a network on pictures; the run ends in a verified bundle.
+    """Train a network on pictures, all its layers; the run ends in a verified bundle.
+
+    With --weights it begins with these, and takes pictures as they ask for; a file described by a .json of the same
+    name beside it needs no --arch.
 
     Interrupt it at any time: `sightline train --resume RUN` continues, on a CPU to the last bit.
     """
     from sightline import api
 
     if resume is not None:
-        run = resumed(resume, data, arch)
-    elif data is None or arch is None:
-        raise UserError("train needs DATA and --arch, such as `sightline train photos.zip --arch resnet18`")
+        run = resumed(resume, data, arch or weights)
+    elif data is None or (arch is None and weights is None):
+        raise UserError("train needs DATA and --arch or --weights, as `sightline train photos.zip --arch resnet18`")
     else:
         run = api.train(
             data,
             arch,
+            weights=weights,
             out=out,
             epochs=epochs,
             budget=budget,
@@ -113,13 +124,15 @@ def command(
         show(run, evaluation)
 
 
-def resumed(name: str, data: str | None, arch: str | None) -> Run:
+def resumed(name: str, data: str | None, network: str | None) -> Run:
     """The run `name`, carried on to its end. Its own options hold; data and network cannot be given anew."""
     from sightline.run import Run
     from sightline.training import resume
 
-    if data is not None or arch is not None:
-        raise UserError("--resume RUN goes on with the run's own data and options: leave DATA and --arch away")
+    if data is not None or network is not None:
+        raise UserError(
+            "--resume RUN goes on with the run's own data and network: leave DATA, --arch and --weights away"
+        )
     run = Run.open(name)
     note(f"resuming {named(run.path)}")
     return resume(run, progress=Bars())
@@ -143,5 +156,7 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         said = f"{percent(evaluation['top1'])} ({interval(evaluation['interval'])}, n = {evaluation['n']:,})"
         rows.insert(0, ["test top-1", said])
     print_table(f"{run.arch} on {run.document['data']['name']}", ["figure", "value"], rows, left=2)
+    if "weights" in run.document:
+        print_line(f"weights {became(run.document['weights'])}")
     print_line(f"run     {run.path}")
     print_line(f"bundle  {run.path / 'bundle'}")

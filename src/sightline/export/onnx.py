@@ -34,21 +34,22 @@ OPSET = 20
 
 
 def export(
-    model: Network, *, arch: str, stem: str, style: str, options: dict[str, Any], classes: Sequence[str],
-    preprocess: Preprocess, golden_images: np.ndarray, metrics: dict[str, Any], out: Path, replace: bool = False,
+    model: Network, *, arch: str, stem: str, style: str, classes: Sequence[str], preprocess: Preprocess,
+    golden_images: np.ndarray, metrics: dict[str, Any], weights: dict[str, Any] | None = None, out: Path,
+    replace: bool = False,
 ) -> Bundle:  # fmt: skip
-    """Write `model` as a Bundle at `out` and open it; the model itself is not changed.
+    """Write `model`, of full name `arch`, as a Bundle at `out` and open it; the model itself is not changed.
 
     `golden_images` uint8 [n, S, S, channels], n >= 1: the first 8 travel along with their logits. `metrics` is any JSON
-    object. UserError when `out` exists and `replace` is false. RuntimeError (our mistake) when the graph differs from
-    PyTorch by more than 1e-3 in a logit or in a first class.
+    object; `weights` says which file the network began with. UserError when `out` exists and `replace` is false.
+    RuntimeError (our mistake) when the graph differs from PyTorch by more than 1e-3 in a logit or in a first class.
     """
     if len(classes) != model.head.out_features:
         raise UserError(f"{len(classes)} class names for a network of {model.head.out_features} classes: give one each")
     golden_images = golden_images[:GOLDEN_IMAGES]
     twin = copy.deepcopy(model).to("cpu", torch.float32).eval()
     expected = _answers(Graph(twin, preprocess), golden_images)
-    weights = safetensors.torch.save({key: value.contiguous() for key, value in twin.state_dict().items()})
+    tensors = safetensors.torch.save({key: value.contiguous() for key, value in twin.state_dict().items()})
     macs = count_macs(twin, (1, preprocess.channels, preprocess.size, preprocess.size))
     graph = to_onnx(Graph(_with_convolutions(twin), preprocess), preprocess)
     check_parity(Session(graph).run(golden_images), expected)
@@ -56,18 +57,18 @@ def export(
         "arch": arch,
         "style": style,
         "stem": stem,
-        "options": options,
         "classes": list(classes),
         "preprocess": preprocess.to_dict(),
         "embedding_dim": model.head.in_features,
         "parameters": sum(p.numel() for p in model.parameters()),
         "macs": macs,
         "metrics": metrics,
+        **({"weights": weights} if weights else {}),
         "opset": OPSET,
         "versions": versions(),
     }
     write_bundle(
-        out, card, graph=graph, weights=weights, golden_images=golden_images, golden_logits=expected.logits,
+        out, card, graph=graph, weights=tensors, golden_images=golden_images, golden_logits=expected.logits,
         replace=replace,
     )  # fmt: skip
     return Bundle.open(out)

@@ -30,6 +30,7 @@ from sightline.training.checkpoint import State, load_checkpoint, save_checkpoin
 from sightline.training.recipe import Recipe
 
 CHECK_EVERY = 10
+LAST = "last.safetensors"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -69,7 +70,7 @@ class Training:
     @property
     def last(self) -> Path:
         """The checkpoint to resume from."""
-        return self.checkpoints / "last.safetensors"
+        return self.checkpoints / LAST
 
     @property
     def best(self) -> Path:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from sightline.anatomy.macs import count_macs
 from sightline.core.errors import UserError, named
+from sightline.core.hashing import sha256_file
 from sightline.core.machine import PeakMemory, cpu_quota, describe, versions
 from sightline.core.progress import SILENT, Progress
 from sightline.data.augment import standard
@@ -21,22 +20,19 @@ from sightline.data.loaders import Loader
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import export
-from sightline.models import Network, architecture, create
+from sightline.models import STYLES, Network, architecture, check_size, create
+from sightline.models.pretrained import Weights, locate
+from sightline.models.weights import load_weights
 from sightline.run import Run
 from sightline.training.checkpoint import State, load_checkpoint
+from sightline.training.device import Device, make_fabric
+from sightline.training.inputs import Normalise, fitting_size, normalised, plain_preprocess
 from sightline.training.journal import Journal
-from sightline.training.loop import Diverged, Interrupted, Training
+from sightline.training.loop import LAST, Diverged, Interrupted, Training
 from sightline.training.recipe import Recipe
 
 CACHE_BYTES = 2 << 30
 GOLDEN = 8
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "32": "32-true",
-    "bf16": "bf16-mixed",
-    "16": "16-mixed",
-}
-SIZES = (16, 32, 64, 128, 224)
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train(
@@ -45,19 +41,23 @@ def train(
     recipe: Recipe,
     out: Path,
     *,
+    weights: Weights | None = None,
     workers: int | None = None,
     progress: Progress = SILENT,
     **options: Any,
 ) -> Run:
     """Train network `arch` on the training pictures of `dataset` and leave everything in the directory `out`.
 
-    `options` are `arguments_of`'s. The Bundle holds the epoch with the best validation. Raises UserError for an unknown
-    network, a dataset without training pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with
-    the checkpoint written.
+    `options` are `arguments_of`'s. All layers are trained, from `weights` if given. The Bundle holds the epoch with the
+    best validation. Raises UserError for an unknown network, weights that do not fit, a dataset without training
+    pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with the checkpoint written.
     """
-    arguments = arguments_of(dataset, arch, recipe, **options)
+    arguments = arguments_of(dataset, arch, recipe, weights=weights, **options)
     make_fabric(arguments["device"], recipe.precision)  # a device that is not there is said before anything is written
-    run = Run.create(out, _document(dataset, arguments))
+    document = _document(dataset, arguments)
+    if weights:
+        document["weights"] = {**weights.provenance, "keys": _check(weights, dataset, arguments)}
+    run = Run.create(out, document)
     return _carry_out(run, dataset, workers, progress)
 
 
@@ -67,29 +67,43 @@ def arguments_of(
     recipe: Recipe,
     *,
     size: int | None = None,
-    stem: Literal["imagenet", "small"] | None = None,
-    style: Literal["torchvision", "paper"] = "torchvision",
+    stem: str | None = None,
+    style: str | None = None,
     device: Device = "auto",
     cache_bytes: int = CACHE_BYTES,
+    weights: Weights | None = None,
 ) -> dict[str, Any]:
     """Everything that decides a training, with every open choice made: what run.json keeps and `resume` goes by.
 
     `size` (pixels) is the network's own unless the pictures are smaller; the small stem serves up to 64 pixels.
+    `weights` bring size, stem, style and all of their preprocess along; what else is given goes before.
     """
     network = architecture(arch)
     rows = dataset.rows("train")
     if len(rows) == 0:
         raise UserError(f"{named(dataset.path)} has no training pictures: see `sightline data` for what became of them")
-    size = size or _fitting_size(dataset, rows, network.size)
+    begun: dict[str, Any] = {}
+    if weights:
+        preprocess = Preprocess(**(weights.preprocess | ({"size": size} if size else {})))
+        size = preprocess.size
+        style, stem = weights.choose(style, stem)
+        begun = {
+            "weights": {"source": weights.source, "sha256": weights.sha256},
+            "preprocess": preprocess.to_dict(),
+        }
+    size = size or fitting_size(dataset, rows, network.size)
+    stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
+    check_size(arch, size, stem=stem, style=style or STYLES[0])
     return {
         "arch": arch,
         "size": size,
-        "stem": stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0]),
-        "style": style,
+        "stem": stem,
+        "style": style or STYLES[0],
         "device": device,
         "cache_bytes": cache_bytes,
         "data": str(dataset.path),
         "recipe": recipe.fitted(len(rows), dataset.classes).model_dump(),
+        **begun,
     }
 
 
@@ -108,6 +122,17 @@ def resume(run: Run, *, workers: int | None = None, progress: Progress = SILENT)
             f"({fingerprint[:12]} then, {dataset.fingerprint[:12]} now): train a new run"
         )
     return _carry_out(run.update(status="running"), dataset, workers, progress)
+
+
+def _check(weights: Weights, dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What becomes of the weights' keys in this training, before it begins; UserError when they do not fit."""
+    report = weights.check(
+        num_classes=len(dataset.classes),
+        in_channels=arguments["preprocess"]["channels"],
+        style=arguments["style"],
+        stem=arguments["stem"],
+    )
+    return report.to_dict()
 
 
 def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -151,14 +176,18 @@ def _prepare(run: Run, dataset: Dataset, workers: int | None, progress: Progress
     """Everything the loop works with, from what run.json says."""
     arguments, recipe = run.document["arguments"], Recipe.of(**run.document["arguments"]["recipe"])
     train_rows, validation_rows = dataset.rows("train"), dataset.rows("validation")
-    plain = _plain_preprocess(dataset, train_rows, arguments["size"])
+    given = Preprocess.from_dict(arguments["preprocess"]) if "preprocess" in arguments else None
+    plain = given or plain_preprocess(dataset, train_rows, arguments["size"])
     pixels = Pixels(dataset, plain, budget_bytes=arguments["cache_bytes"], workers=workers, progress=progress)
-    preprocess = _normalised(plain, pixels, train_rows)
+    preprocess = given or normalised(plain, pixels, train_rows)
 
     torch.set_num_threads(cpu_quota())
     fabric = make_fabric(arguments["device"], recipe.precision)
     torch.manual_seed(recipe.seed)
     network = _network(run, preprocess).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    checkpoints = run.path / "checkpoints"
+    if "weights" in arguments and not (checkpoints / LAST).exists():
+        _begin_with(network, run, progress)
     model, optimizer = fabric.setup(network, recipe.make_optimizer(network))
     batch = recipe.batch_size or 1
     training = Training(
@@ -170,7 +199,7 @@ def _prepare(run: Run, dataset: Dataset, workers: int | None, progress: Progress
         validation=Loader(pixels, validation_rows, dataset.labels(validation_rows), batch),
         augment=standard(preprocess.size, mirror=bool(recipe.mirror), crop=recipe.crop),
         normalise=Normalise(preprocess).to(fabric.device),
-        checkpoints=run.path / "checkpoints",
+        checkpoints=checkpoints,
         progress=progress,
         report=Journal(run).write,
     )
@@ -192,11 +221,11 @@ def _finish(
         arch=run.arch,
         stem=arguments["stem"],
         style=arguments["style"],
-        options={},
         classes=dataset.classes,
         preprocess=preprocess,
         golden_images=training.loader.pixels.read(golden_rows),
         metrics={"validation": validation},
+        weights=run.document.get("weights"),
         out=run.path / "bundle",
         replace=True,
     )
@@ -228,69 +257,14 @@ def _network(run: Run, preprocess: Preprocess) -> Network:
     )
 
 
-def make_fabric(device: Device, precision: Literal["auto", "32", "bf16", "16"]) -> Fabric:
-    """Fabric on one device. "auto" precision is bfloat16 where the device multiplies it fast, else float32.
-
-    Raises UserError when the device is not there.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA device is usable here, use --device cpu")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: no Apple GPU is usable here, use --device cpu")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if precision == "16" and device == "cpu":
-        raise UserError("--precision 16: a processor has no half precision, use --precision bf16 or 32")
-    if precision == "auto":
-        precision = "bf16" if _fast_bfloat16(device) else "32"
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    return Fabric(accelerator=device, devices=1, precision=PRECISIONS[precision])
-
-
-def _fast_bfloat16(device: str) -> bool:
-    """Whether `device` has matrix units for bfloat16: recent CUDA cards, and processors with AMX."""
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
-
-
-class Normalise(torch.nn.Module):
-    """(x - mean) / std by channel, x float [N, C, H, W] in [0, 1]: what the exported graph does with its input."""
-
-    def __init__(self, preprocess: Preprocess) -> None:
-        super().__init__()
-        self.mean: torch.Tensor
-        self.std: torch.Tensor
-        self.register_buffer("mean", torch.tensor(preprocess.mean).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(preprocess.std).view(-1, 1, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The normalised batch."""
-        return (x - self.mean) / self.std
-
-
-def _fitting_size(dataset: Dataset, rows: np.ndarray, default: int) -> int:
-    """The network's own size, or the smallest usual one that the median picture does not exceed."""
-    short = float(np.median(np.minimum(dataset.table.width[rows], dataset.table.height[rows])))
-    return min(default, next((size for size in SIZES if size >= short), default))
-
-
-def _plain_preprocess(dataset: Dataset, rows: np.ndarray, size: int) -> Preprocess:
-    """The geometry: grey when every training picture looked at is grey; mean 0 and std 1."""
-    grey = all(dataset.picture(row).mode == "L" for row in _spread(rows))
-    channels = 1 if grey else 3
-    return Preprocess(size=size, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
-
-
-def _normalised(plain: Preprocess, pixels: Pixels, rows: np.ndarray) -> Preprocess:
-    """`plain` with the mean and std of up to 1,024 training pictures, by channel; a constant channel keeps std 1."""
-    sample = pixels.read(_spread(rows, 1024)).astype(np.float64) / 255
-    mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2))
-    std = np.where(std < 1e-3, 1.0, std)
-    rounded = {"mean": tuple(round(float(v), 6) for v in mean), "std": tuple(round(float(v), 6) for v in std)}
-    return Preprocess.from_dict({**plain.to_dict(), **rounded})
-
-
-def _spread(rows: np.ndarray, count: int = 32) -> np.ndarray:
-    """Up to `count` of `rows`, evenly spread."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+def _begin_with(network: Network, run: Run, progress: Progress) -> None:
+    """Put the weights that `run` begins with into `network`; once there is a checkpoint they are in it."""
+    arguments = run.document["arguments"]
+    source, sha256 = arguments["weights"]["source"], arguments["weights"]["sha256"]
+    path = locate(source, arguments["arch"], progress=progress)
+    if sha256_file(path) != sha256:
+        raise UserError(
+            f"{named(path)} changed since {named(run.path)} began ({sha256[:12]} then), and the run has no checkpoint "
+            "yet: put the file back, or train a new run"
+        )
+    load_weights(network, path)
