@@ -41,7 +41,7 @@ def test_export_then_predict(place: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_without_json_it_tells_what_became_of_the_keys(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["export", "--weights", "mine.pth", "--out", "b"]) == 0
     said = capsys.readouterr().out
-    assert "googlenet_small from mine.pth" in said
+    assert "weights mine.pth: " in said
     assert "not in the file and begun anew: aux1, aux2" in said
 
 

@@ -45,7 +45,7 @@ def command(
         ["parameters", scaled(card["parameters"])],
         ["MACs a picture", scaled(card["macs"])],
     ]
-    print_table(f"{bundle.arch} from {card['weights']['file']}", ["figure", "value"], rows, left=2)
+    print_table(bundle.arch, ["figure", "value"], rows, left=2)
     print_line(f"weights {became(card['weights'])}")
     print_line(f"bundle  {bundle.path}")
 
