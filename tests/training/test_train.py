@@ -216,6 +216,12 @@ def test_size_stem_and_channels_follow_the_pictures(digits: Dataset) -> None:
     assert arguments_of(digits, "resnet20", recipe(), size=224)["stem"] == "small"
 
 
+def test_pictures_too_small_for_the_network_are_told_the_smallest(digits: Dataset) -> None:
+    with pytest.raises(UserError, match="16 pixels are too small for vgg11: resize them to 32 or more"):
+        arguments_of(digits, "vgg11", recipe())
+    assert arguments_of(digits, "vgg11", recipe(), size=32)["stem"] == "small"
+
+
 def test_an_unknown_network_is_refused_before_anything_is_written(digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='did you mean "googlenet"'):
         train(digits, "googlnet", recipe(), tmp_path / "run")

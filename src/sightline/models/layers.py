@@ -141,3 +141,15 @@ def initialise_for_relu(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def initialise_to_keep_signals(layers: nn.Module) -> None:
+    """He's initialisation (normal, fan in) of all convolutions and linear layers: what goes forward keeps its size.
+
+    Networks without batch norm learn slowly or not at all where signals fade from layer to layer.
+    """
+    for module in layers.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from sightline.models.layers import Network, initialise_for_relu
+from sightline.models.layers import Network, initialise_for_relu, initialise_to_keep_signals
 
 CHANNELS = (64, 128, 256, 512, 512)
 # Table 1: 3x3 convolutions in each of the five stages, every stage ending in a 2x2 pool
@@ -21,7 +21,7 @@ class VGG(Network):
     """Five stages of 3x3 convolutions, pooling to 7x7, and a classifier of three linear layers.
 
     The small stem, ours alone, keeps all five pools (32 pixels end at 1x1), averages the last map to 1x1 and classifies
-    it through 512 hidden units.
+    it through 512 hidden units, which start from He's initialisation instead of torchvision's normal of 0.01.
     """
 
     def __init__(self, layers: int, num_classes: int, in_channels: int, stem: str, style: str, *, norm: bool) -> None:
@@ -36,7 +36,8 @@ class VGG(Network):
                 self.features.append(nn.ReLU(inplace=True))
                 channels_in = channels
             self.features.append(nn.MaxPool2d(2, stride=2))
-        places, hidden = (1, 512) if stem == "small" else (7, 4096)
+        small = stem == "small"
+        places, hidden = (1, 512) if small else (7, 4096)
         self.avgpool = nn.AdaptiveAvgPool2d(places)
         self.classifier = nn.Sequential(
             nn.Linear(channels_in * places**2, hidden),
@@ -48,10 +49,10 @@ class VGG(Network):
             nn.Linear(hidden, num_classes),
         )
         initialise_for_relu(self)
-        for layer in self.classifier:
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, 0, 0.01)
-                nn.init.zeros_(layer.bias)
+        if small:
+            initialise_to_keep_signals(self.classifier)
+        else:
+            _initialise_as_torchvision(self.classifier)
 
     @property
     def head(self) -> nn.Linear:
@@ -68,3 +69,10 @@ class VGG(Network):
         for layer in list(self.classifier)[:-1]:
             x = layer(x)
         return x
+
+
+def _initialise_as_torchvision(classifier: nn.Sequential) -> None:
+    for layer in classifier:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0, 0.01)
+            nn.init.zeros_(layer.bias)
