@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ from sightline.training.loop import Interrupted, Training
 
 SAID = {"arch": "resnet20", "style": "paper", "preprocess": {"resize": [16, 16], "interpolation": "bicubic"}}
 QUICK: dict[str, Any] = {"epochs": 1, "precision": "32", "batch_size": 128}
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures gain nothing from several threads, and on a busy machine every layer waits for the slowest."""
+    monkeypatch.setattr(import_module("sightline.training.train"), "cpu_quota", lambda: 1)
 
 
 @pytest.fixture
