@@ -12,14 +12,12 @@ as torchvision we pad by 2 and so have both figures.
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
-from sightline.models.layers import Network, initialise_to_keep_signals
+from sightline.models.layers import Hidden, initialise_to_keep_signals
 
 
-class AlexNet(Network):
+class AlexNet(Hidden):
     """Features, pooling to 6x6, and a classifier of three linear layers.
 
     The small stem, ours alone: the first convolution is 3x3 with stride 1, and the last map is averaged to 1x1 and
@@ -54,21 +52,9 @@ class AlexNet(Network):
         if small:
             initialise_to_keep_signals(self)
 
-    @property
-    def head(self) -> nn.Linear:
-        """The last linear layer."""
-        return cast(nn.Linear, self.classifier[-1])
-
     def forward_features(self, x: Tensor) -> Tensor:
         """[N, channels, H, W] to [N, 256, h, w]: 6x6 of 224 pixels, with the small stem 3x3 of 32."""
         return self.features(x)
-
-    def embed(self, feature_map: Tensor) -> Tensor:
-        """What the second hidden layer makes of the pooled map, [N, 4096] (512 with the small stem)."""
-        x = self.avgpool(feature_map).flatten(1)
-        for layer in list(self.classifier)[:-1]:
-            x = layer(x)
-        return x
 
 
 def _layer(convolution: nn.Conv2d, *, norm: bool = False, pool: bool = False) -> list[nn.Module]:

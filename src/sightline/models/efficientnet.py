@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import UserError
-from sightline.models.layers import Network, add, initialise_for_relu, scaled, unit, without_halvings
+from sightline.models.layers import Classified, add, initialise_for_relu, scaled, unit, without_halvings
 
 # Table 1: expansion, kernel, stride of the first, channels, repetitions
 STAGES = (
@@ -107,7 +107,7 @@ class MBConv(nn.Module):
         return add(self.stochastic_depth(self.block(x)), x) if self.residual else self.block(x)
 
 
-class EfficientNet(Network):
+class EfficientNet(Classified):
     """A 3x3 convolution, seven stages of MBConv, a 1x1 convolution, global average pooling, dropout, a linear layer."""
 
     def __init__(self, scale: Scale, num_classes: int, in_channels: int, stem: str, style: str) -> None:
@@ -134,11 +134,6 @@ class EfficientNet(Network):
         bound = 1 / math.sqrt(num_classes)
         nn.init.uniform_(self.head.weight, -bound, bound)
         nn.init.zeros_(self.head.bias)
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last linear layer."""
-        return cast(nn.Linear, self.classifier[-1])
 
     def forward_features(self, x: Tensor) -> Tensor:
         """[N, channels, H, W] to [N, 1280 * width, H / 32, W / 32] (H / 8 with the small stem), rounded up."""

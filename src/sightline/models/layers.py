@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,28 @@ class Network(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits [N, C]; while training, a network with auxiliary heads gives (logits, auxiliary logits...)."""
         return self.forward_head(self.forward_features(x))
+
+
+class Classified(Network):
+    """A network of `features`, which make the feature map, and a `classifier` whose last layer is the head."""
+
+    features: nn.Sequential
+    classifier: nn.Sequential
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last linear layer."""
+        return cast(nn.Linear, self.classifier[-1])
+
+
+class Hidden(Classified):
+    """One whose classifier has hidden layers: `avgpool` brings any map to the places they take."""
+
+    avgpool: nn.Module
+
+    def embed(self, feature_map: Tensor) -> Tensor:
+        """What the last hidden layer makes of the pooled map, [N, D]."""
+        return self.classifier[:-1](self.avgpool(feature_map).flatten(1))
 
 
 def scaled(channels: int, width: float) -> int:

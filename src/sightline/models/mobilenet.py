@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
 
 from torch import Tensor, nn
 
-from sightline.models.layers import Network, add, initialise_for_relu, scaled, unit, without_halvings
+from sightline.models.layers import Classified, Network, add, initialise_for_relu, scaled, unit, without_halvings
 
 # v1, Table 1: channels and stride of each depthwise separable convolution. The table gives the last one stride 2, but
 # its sizes (7x7 in, 7x7 out) and its sum of multiply-adds want 1.
@@ -80,7 +79,7 @@ class InvertedResidual(nn.Module):
         return add(self.conv(x), x) if self.residual else self.conv(x)
 
 
-class MobileNetV2(Network):
+class MobileNetV2(Classified):
     """A 3x3 convolution, 17 inverted residuals, a 1x1 convolution, global average pooling, dropout, a linear layer."""
 
     def __init__(self, num_classes: int, in_channels: int, stem: str, style: str, *, width: float = 1.0) -> None:
@@ -98,11 +97,6 @@ class MobileNetV2(Network):
         self.features.append(make(channels, last, 1))
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, num_classes))
         _initialise(self)
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last linear layer."""
-        return cast(nn.Linear, self.classifier[-1])
 
     def forward_features(self, x: Tensor) -> Tensor:
         """[N, channels, H, W] to [N, 1280, H / 32, W / 32] (H / 8 with the small stem), rounded up."""

@@ -6,18 +6,16 @@ agree on them; the forms with batch norm came after the paper.
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
-from sightline.models.layers import Network, initialise_for_relu, initialise_to_keep_signals
+from sightline.models.layers import Hidden, initialise_for_relu, initialise_to_keep_signals
 
 CHANNELS = (64, 128, 256, 512, 512)
 # Table 1: 3x3 convolutions in each of the five stages, every stage ending in a 2x2 pool
 DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
-class VGG(Network):
+class VGG(Hidden):
     """Five stages of 3x3 convolutions, pooling to 7x7, and a classifier of three linear layers.
 
     The small stem, ours alone, keeps all five pools (32 pixels end at 1x1), averages the last map to 1x1 and classifies
@@ -54,21 +52,9 @@ class VGG(Network):
         else:
             _initialise_as_torchvision(self.classifier)
 
-    @property
-    def head(self) -> nn.Linear:
-        """The last linear layer."""
-        return cast(nn.Linear, self.classifier[-1])
-
     def forward_features(self, x: Tensor) -> Tensor:
         """[N, channels, H, W] to [N, 512, H / 32, W / 32], rounded down."""
         return self.features(x)
-
-    def embed(self, feature_map: Tensor) -> Tensor:
-        """What the second hidden layer makes of the pooled map, [N, 4096] (512 with the small stem)."""
-        x = self.avgpool(feature_map).flatten(1)
-        for layer in list(self.classifier)[:-1]:
-            x = layer(x)
-        return x
 
 
 def _initialise_as_torchvision(classifier: nn.Sequential) -> None:
