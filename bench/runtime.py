@@ -21,7 +21,7 @@ from figures import Figure, parser, tell
 
 from sightline.core.machine import cpu_quota
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import Graph, to_onnx
+from sightline.export.onnx import to_onnx
 from sightline.models import ARCHITECTURES, create
 from sightline.runtime import Session
 
@@ -60,7 +60,7 @@ def measure(arch: str, size: int, seconds: float) -> dict[str, Any]:
     torch.manual_seed(0)
     torch.set_num_threads(cpu_quota())
     model, preprocess = create(arch, num_classes=1000).eval(), Preprocess(size)
-    session = Session(to_onnx(Graph(model, preprocess), preprocess))
+    session = Session(to_onnx(model, preprocess))
     model = model.to(memory_format=torch.channels_last)
     batches = {}
     for batch in BATCHES:

@@ -14,7 +14,7 @@ from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
 from sightline.export import export
-from sightline.export.onnx import Graph, check_parity, to_onnx
+from sightline.export.onnx import check_parity, to_onnx
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.models.resnet import Pad
 from sightline.models.weights import load_weights
@@ -165,7 +165,7 @@ def test_channels_last_networks_export_alike(bundle: Bundle, tmp_path: Path) -> 
 def test_exporting_says_nothing(trained: Network, capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        to_onnx(Graph(a_network("resnet20").eval(), Preprocess(32)), Preprocess(32))
+        to_onnx(a_network("resnet20").eval(), Preprocess(32))
     assert capfd.readouterr() == ("", "")
     assert told == []
 
