@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sightline.anatomy.shapes import ELEMENTWISE, RULES, outcome
-from sightline.anatomy.trace import blank
 from sightline.models import ARCHITECTURES, create
+from sightline.models.blank import blank
 
 
 class Compare(TorchDispatchMode):

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from sightline.anatomy.graph import depth, peak_activations, with_receptive_fields
 from sightline.anatomy.layer import Layer
 from sightline.anatomy.record import record
-from sightline.anatomy.trace import Anatomy, blank, trace
+from sightline.anatomy.trace import Anatomy, trace
 from sightline.core.errors import UserError
 from sightline.models import ARCHITECTURES, create
+from sightline.models.blank import blank
 
 GOLDENS = json.loads((Path(__file__).parents[1] / "models" / "goldens.json").read_text())
 NAMES = [pytest.param(name, marks=pytest.mark.slow if name == "resnet1202" else ()) for name in ARCHITECTURES]

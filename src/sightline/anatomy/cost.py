@@ -8,8 +8,9 @@ from functools import cache
 from torch import nn
 
 from sightline.anatomy.macs import count_macs
-from sightline.anatomy.trace import CLASSES, blank
+from sightline.anatomy.trace import CLASSES
 from sightline.models import Network, architecture, create
+from sightline.models.blank import blank
 
 
 @dataclass(frozen=True)

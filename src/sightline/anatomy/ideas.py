@@ -15,7 +15,8 @@ from torch import nn
 from sightline.anatomy.arithmetic import Convolution
 from sightline.anatomy.cost import Cost, build, cost, module_cost
 from sightline.anatomy.scaling import curves
-from sightline.anatomy.trace import blank, trace
+from sightline.anatomy.trace import trace
+from sightline.models.blank import blank
 from sightline.models.googlenet import INCEPTIONS, Inception, NaiveInception
 
 

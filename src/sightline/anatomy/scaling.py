@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from sightline.anatomy.cost import Cost, cost, module_cost
-from sightline.anatomy.trace import blank
 from sightline.models import architecture
+from sightline.models.blank import blank
 from sightline.models.efficientnet import EfficientNet, Scale
 
 DEPTH, WIDTH, RESOLUTION = 1.2, 1.1, 1.15  # Tan & Le 2019, section 4: alpha, beta, gamma

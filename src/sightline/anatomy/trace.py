@@ -5,24 +5,20 @@ It is built and run on the meta device, where shapes flow and no number is compu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from sightline.anatomy.graph import depth, peak_activations, with_receptive_fields
 from sightline.anatomy.layer import Layer
 from sightline.anatomy.record import record
 from sightline.anatomy.stages import with_stages
 from sightline.models import Network, architecture, check_size, create
+from sightline.models.blank import blank
 
 FLOAT32 = 4  # bytes
-FILLING = {Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_, nn.init.normal_, nn.init.uniform_}
 CLASSES = {"imagenet": 1000, "small": 10}
 
 
@@ -119,8 +115,7 @@ def trace(
     try:
         layers = record(network, picture)
     except RuntimeError:
-        with blank():
-            check_size(name, size, stem=stem, style=style)
+        check_size(name, size, stem=stem, style=style)
         raise
     layers = with_stages(network, with_receptive_fields(layers))
     return Anatomy(
@@ -130,19 +125,3 @@ def trace(
 
 def _parameters(network: Network) -> int:
     return sum(p.numel() for p in network.parameters())
-
-
-class _Unfilled(TorchFunctionMode):
-    """Leaves filling out: on the meta device there is nothing to fill, and torch would load its compiler for it."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
-        if func in FILLING:
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def blank() -> Iterator[None]:
-    """Networks made inside have shapes and no content: they are on the meta device."""
-    with torch.device("meta"), _Unfilled():
-        yield

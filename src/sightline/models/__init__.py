@@ -18,6 +18,7 @@ import torch
 
 from sightline.core.errors import UserError, closest, named
 from sightline.models.alexnet import AlexNet
+from sightline.models.blank import blank
 from sightline.models.efficientnet import SCALES, EfficientNet, compound_efficientnet, compound_size
 from sightline.models.googlenet import GoogLeNet
 from sightline.models.layers import Network, exchange_relu
@@ -152,7 +153,7 @@ def smallest_size(name: str, *, stem: str | None = None, style: str = "torchvisi
 
 def _on_meta(name: str, stem: str | None, style: str) -> Network:
     """The network for evaluation, its weights without content."""
-    with torch.device("meta"):
+    with blank():
         return create(name, num_classes=1, stem=stem, style=style).eval()
 
 

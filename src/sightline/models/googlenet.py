@@ -152,7 +152,7 @@ class GoogLeNet(Network):
         return self.fc
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, K, H / 32, W / 32] (H / 4 with the small stem), rounded up."""
+        """[N, channels, H, W] to [N, K, h, w]; h is H / 32 (H / 4 with the small stem), for odd sizes about that."""
         return self._stages(x)[-1]
 
     def embed(self, feature_map: Tensor) -> Tensor:
