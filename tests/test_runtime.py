@@ -4,14 +4,22 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 
 from sightline.core.errors import UserError
 from sightline.core.machine import cpu_quota
-from sightline.runtime import Session
+from sightline.runtime import AT_ONCE, Session
 from tests.tiny_graph import CHANNELS, CLASSES, SIZE, pixels, tiny_graph
+
+
+def in_slices(graph: bytes, at_once: str) -> bytes:
+    model = onnx.load_from_string(graph)
+    model.metadata_props.add(key=AT_ONCE, value=at_once)
+    return bytes(model.SerializeToString())
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +35,30 @@ def test_any_batch(session: Session, count: int) -> None:
     assert outputs.feature_map.shape == (count, CHANNELS, SIZE, SIZE)
     assert {output.dtype for output in outputs} == {np.dtype(np.float32)}
     np.testing.assert_allclose(outputs.embedding, outputs.feature_map.mean((2, 3)), atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+def test_a_batch_in_slices_answers_as_the_whole(session: Session, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sliced = Session(in_slices(tiny_graph(), "3"))
+    taken: list[int] = []
+    run = sliced._session.run
+    monkeypatch.setattr(
+        sliced, "_session", SimpleNamespace(run=lambda only, feed: taken.append(len(feed["images"])) or run(only, feed))
+    )
+    for ours, whole in zip(sliced.run(pixels(count)), session.run(pixels(count)), strict=True):
+        np.testing.assert_allclose(ours, whole, rtol=1e-5, atol=1e-5)
+    assert taken == {1: [1], 3: [3], 4: [2, 2], 7: [3, 2, 2]}[count]
+
+
+def test_no_pictures_give_no_answers(session: Session) -> None:
+    assert session.run(pixels(0)).logits.shape == (0, CLASSES)
+    assert Session(in_slices(tiny_graph(), "3")).run(pixels(0)).logits.shape == (0, CLASSES)
+
+
+@pytest.mark.parametrize("value", ["0", "-2", "many"])
+def test_slices_of_no_size_are_told(value: str) -> None:
+    with pytest.raises(UserError, match="pictures_at_once"):
+        Session(in_slices(tiny_graph(), value))
 
 
 def test_only_what_was_asked_for(session: Session) -> None:

@@ -1,7 +1,8 @@
 """The one way a graph is run: ONNX Runtime on the CPU, with as many threads as the processor quota grants.
 
 Everything after training goes through `Session`, so what is measured is what is served. A graph takes `images` uint8
-[N, H, W, C] and gives `logits` [N, classes], `embedding` [N, D] and `feature_map` [N, K, h, w], all float32.
+[N, H, W, C] and gives `logits` [N, classes], `embedding` [N, D] and `feature_map` [N, K, h, w], all float32. Its
+metadata may say that a batch is best run in slices of so many pictures, and then it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import onnxruntime
 
 from sightline.core.errors import UserError, first_line, named
 from sightline.core.machine import cpu_quota
+
+AT_ONCE = "pictures_at_once"  # the metadata's key
 
 
 class Outputs(NamedTuple):
@@ -47,6 +50,10 @@ class Session:
             raise UserError(f"{where} is no Sightline graph: it must take images and give {', '.join(Outputs._fields)}")
         self.input_shape: tuple[int, int, int] = tuple(inputs[0].shape[1:])
         self.threads: int = options.intra_op_num_threads
+        at_once = self._session.get_modelmeta().custom_metadata_map.get(AT_ONCE)
+        if at_once is not None and not (at_once.isdecimal() and int(at_once)):
+            raise UserError(f"damaged graph: {where} says {AT_ONCE} is {named(at_once)}, not a count; make it again")
+        self.at_once: int | None = int(at_once) if at_once else None
 
     def run(self, images: np.ndarray, *, only: Sequence[str] = Outputs._fields) -> Outputs:
         """The outputs named in `only` for uint8 `images` [N, H, W, C]; UserError for another kind or shape."""
@@ -56,7 +63,11 @@ class Session:
                 f"this network takes uint8 pictures [N, {height}, {width}, {channels}], "
                 f"not {images.dtype} {list(images.shape)}"
             )
-        answers = dict(zip(only, self._session.run(list(only), {"images": np.ascontiguousarray(images)}), strict=True))
+        images = np.ascontiguousarray(images)
+        slices = np.array_split(images, max(1, -(-len(images) // (self.at_once or len(images) or 1))))
+        parts = [self._session.run(list(only), {"images": part}) for part in slices]
+        joined = (of[0] if len(of) == 1 else np.concatenate(of) for of in zip(*parts, strict=True))
+        answers = dict(zip(only, joined, strict=True))
         return Outputs(*(answers.get(name, np.empty(0, np.float32)) for name in Outputs._fields))
 
 

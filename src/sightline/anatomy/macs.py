@@ -12,17 +12,26 @@ from typing import Any
 import torch
 from torch import nn
 
+from sightline.anatomy.layer import Layer
 from sightline.anatomy.record import record
 
 
 def count_macs(model: nn.Module, input_shape: tuple[int, ...]) -> int:
     """MACs of one pass over an input [N, channels, H, W] of `input_shape`; the model itself is not touched.
 
+    UserError as `layers_of`'s.
+    """
+    return sum(layer.macs for layer in layers_of(model, input_shape))
+
+
+def layers_of(model: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
+    """What runs in evaluation on an input [N, channels, H, W] of `input_shape`; the model itself is not touched.
+
     UserError that names it when a layer or an operation runs that has parameters or multiplies matrices and is no
     convolution, linear layer or batch norm: it would otherwise count as nothing.
     """
     twin = model if _is_blank(model) else _on_meta(model).eval()
-    return sum(layer.macs for layer in record(twin, torch.empty(input_shape, device="meta")))
+    return record(twin, torch.empty(input_shape, device="meta"))
 
 
 def _is_blank(model: nn.Module) -> bool:

@@ -27,9 +27,10 @@ from sightline.bundle import GOLDEN_IMAGES, Bundle, disagreement, write_bundle
 from sightline.core.errors import UserError
 from sightline.core.machine import versions
 from sightline.data.preprocess import Preprocess
+from sightline.export.slices import pictures_at_once
 from sightline.models import Network
 from sightline.models.resnet import Pad
-from sightline.runtime import Outputs, Session
+from sightline.runtime import AT_ONCE, Outputs, Session
 
 OPSET = 20
 
@@ -97,7 +98,10 @@ class Graph(nn.Module):
 
 
 def to_onnx(network: Network, preprocess: Preprocess) -> bytes:
-    """The ONNX file of `network` (evaluating, on the CPU; it is not changed), one piece, its batch of any size."""
+    """The ONNX file of `network` (evaluating, on the CPU; it is not changed), one piece, its batch of any size.
+
+    Where slices of a batch run faster than the whole, its metadata says of how many pictures (`runtime.AT_ONCE`).
+    """
     graph = Graph(_mended(copy.deepcopy(network)), preprocess)
     example = torch.zeros(2, preprocess.size, preprocess.size, preprocess.channels, dtype=torch.uint8)
     with _quiet():
@@ -106,7 +110,11 @@ def to_onnx(network: Network, preprocess: Preprocess) -> bytes:
             output_names=list(Outputs._fields), dynamic_shapes=({0: torch.export.Dim("batch")},),
         )  # fmt: skip
     assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    proto = program.model_proto
+    at_once = pictures_at_once(network, preprocess)
+    if at_once is not None:
+        proto.metadata_props.add(key=AT_ONCE, value=str(at_once))
+    return bytes(proto.SerializeToString())
 
 
 def check_parity(found: Outputs, expected: Outputs) -> None:
