@@ -35,7 +35,7 @@ from sightline.runtime import Session
 BATCHES = (1, 16)
 PAUSE_S = 0.1
 TURN_S = 0.2
-LEAST_TURNS = 3
+LEAST_TURNS = 5
 EAGER, PEER = 1.3, 0.9  # what our speed should be, over eager's and over the better of the other two
 
 

@@ -74,8 +74,8 @@ def five_million() -> str:
     linear = parameters(build("googlenet").head)
     without = cost("googlenet:aux=no").parameters
     return (
-        f"5 M is an estimate that its own Table 1 (6.8 M) exceeds; without the last linear layer ({linear:,}) the "
-        f"public weights' layout would have {without - linear:,}."
+        "5 M is a later estimate that the network's own Table 1 (6.8 M) exceeds; without the last linear layer "
+        f"({linear:,}) the public weights' layout would have {without - linear:,}."
     )
 
 

@@ -266,4 +266,4 @@ def _branches(what: str, module: nn.Module, shape: tuple[int, ...]) -> Side:
 
 def _network(name: str, style: str = "torchvision") -> Side:
     total = cost(name, style)
-    return Side(name, total, f"all layers: {total.macs:,}")
+    return Side(f"{name}, paper style" if style == "paper" else name, total, f"all layers: {total.macs:,}")

@@ -150,7 +150,8 @@ def _googlenet() -> Iterator[Row]:
         EXACT["googlenet"][0], "11.2 M", differences.notes_googlenet(),
     )  # fmt: skip
     yield Row(
-        "googlenet", "parameters, without auxiliary heads", without, "5 M", f"{GOOGLENET}, section 1", 6_624_904, None,
+        "googlenet", "parameters, without auxiliary heads", without, "5 M",
+        "Szegedy et al. 2015 (Rethinking the Inception Architecture), section 1", 6_624_904, None,
         differences.five_million(),
     )  # fmt: skip
     yield Row(

@@ -56,8 +56,10 @@ def network(
     """
     from sightline.cli import anatomy_tables as tables
 
+    if html and html == png:
+        raise UserError(f"--html and --png are the same file, {named(html)}: give each its own")
     if papers:
-        if name or against or html or png:
+        if name or against or html or png or pixels or stem or classes or layers or style != "torchvision":
             raise UserError("--papers is the table of all networks: give it alone, or with --json")
         from sightline.anatomy import papers as table
 
