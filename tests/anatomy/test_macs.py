@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sightline.anatomy.macs import count_macs
+from sightline.anatomy.macs import count_macs, layers_of
 from sightline.core.errors import UserError
 from sightline.models import ARCHITECTURES, create
 
@@ -90,7 +90,23 @@ class Functional(nn.Module):
         return nn.functional.conv2d(x, self.weight)
 
 
-@pytest.mark.parametrize("layer", [Attention(), Functional(), nn.PReLU(), nn.ConvTranspose2d(3, 3, 1)])
+class Distances(nn.Module):
+    """Multiplies inside an operation whose name says nothing of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cdist(x, x)
+
+
+class Spectrum(nn.Module):
+    """A Fourier transform."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.fft.rfft(x).abs()
+
+
+@pytest.mark.parametrize(
+    "layer", [Attention(), Functional(), Distances(), Spectrum(), nn.PReLU(), nn.ConvTranspose2d(3, 3, 1)]
+)
 def test_nothing_that_multiplies_counts_as_nothing(layer: nn.Module) -> None:
     with pytest.raises(UserError, match=rf"layer 1 \({type(layer).__name__}\)"):
         count_macs(nn.Sequential(nn.Conv2d(3, 3, 1), layer), (1, 3, 4, 4))
@@ -99,6 +115,28 @@ def test_nothing_that_multiplies_counts_as_nothing(layer: nn.Module) -> None:
 def test_a_model_that_is_one_unknown_layer() -> None:
     with pytest.raises(UserError, match=r"layer at the top \(Scale\)"):
         count_macs(Scale(), (1, 3, 4, 4))
+
+
+class Pooled(nn.Module):
+    """A pooling that gives two tensors, and a chunk that gives two more, between convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.last = nn.Conv2d(4, 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        halves = nn.functional.max_pool2d(self.first(x), 2).chunk(2, 1)
+        return self.last(torch.cat(halves[::-1], 1))
+
+
+def test_operations_of_several_results_pass_on_who_made_them() -> None:
+    layers = {layer.name: layer for layer in layers_of(Pooled(), (1, 3, 14, 14))}
+    chunk = next(name for name in layers if "split" in name)
+    pool = layers[chunk].inputs[0]
+    assert layers[pool].inputs == ("first",)
+    assert layers["concatenate"].inputs == (chunk, chunk)
+    assert layers["last"].inputs == ("concatenate",)
 
 
 class Free(nn.Module):

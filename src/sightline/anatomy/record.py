@@ -39,8 +39,12 @@ KINDS = {
 }
 PATHS = {"AvgPool": "avgpool"}
 IN_PLACE = ("Add", "Multiply", "Flatten")
-# Operations that multiply and add and belong to no layer we know: they must not count as nothing.
-MULTIPLYING = ("convolution", "_convolution", "mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot")
+# Beside these, views and what works element by element, an operation between layers might multiply and add, and must
+# not count as nothing.
+ADDING_NOTHING = {
+    *KINDS, "avg_pool2d", "max_pool2d_with_indices", "adaptive_max_pool2d", "_softmax", "_log_softmax", "sum", "amax",
+    "amin", "clone", "copy", "index_select", "upsample_nearest2d", "upsample_bilinear2d",
+}  # fmt: skip
 
 
 def record(model: nn.Module, picture: Tensor) -> list[Layer]:
@@ -123,25 +127,32 @@ class _Recorder(TorchDispatchMode):
         made = outcome(name, args)
         if made is None:
             made = func(*args, **(kwargs or {}))
-        if not self._in_layer and isinstance(made, Tensor):
-            self._operation(name, list(_tensors(args)), made)
+        if not self._in_layer:
+            self._operation(func, list(_tensors(args)), list(_tensors([made])))
         return made
 
-    def _operation(self, name: str, read: list[Tensor], made: Tensor) -> None:
+    def _operation(self, func: Any, read: list[Tensor], made: list[Tensor]) -> None:
+        """One operation between layers; of what it makes, the first tensor is what the layer puts out."""
         path, module = self._path[-1]
-        if any(isinstance(tensor, nn.Parameter) for tensor in read) or name.rstrip("_") in MULTIPLYING:
-            raise unknown(path, type(module).__name__)
+        name = func.overloadpacket.__name__
+        weighs = any(isinstance(tensor, nn.Parameter) for tensor in read)
         read = [tensor for tensor in read if id(tensor) in self._maker]
-        if not read:
+        harmless = func.is_view or torch.Tag.pointwise in func.tags or name.removesuffix("_") in ADDING_NOTHING
+        if weighs or (read and not harmless):
+            raise unknown(path, type(module).__name__)
+        if not read or not made:
             return
         kind = KINDS.get(name.removesuffix("_"), name.strip("_").title().replace("_", ""))
         own = PATHS.get(kind, kind.lower())
-        before, after = tuple(read[0].shape), tuple(made.shape)
+        before, after = tuple(read[0].shape), tuple(made[0].shape)
         self._add(
-            f"{path}.{own}" if path else own, kind, read, made,
+            f"{path}.{own}" if path else own, kind, read, made[0],
             window=_pooled(before, after) if kind == "AvgPool" else None,
             in_place=kind in IN_PLACE or name.endswith("_"),
         )  # fmt: skip
+        for other in made[1:]:
+            self._maker[id(other)] = self.layers[-1].name
+            self._kept.append(other)
 
     def _add(
         self, name: str, kind: str, read: list[Tensor], made: Tensor, *, window: Window | None, macs: int = 0,
