@@ -39,7 +39,7 @@ def test_one_network(say: Say, shown: Callable[..., str]) -> None:
     assert (document["kind"], document["name"], document["input"]) == ("anatomy", "resnet50", [3, 224, 224])
     assert document["total"]["macs"] == 4_089_184_256
     text = shown("resnet50")
-    assert "layer3 18 1024x14x14 7,098,368 1.5 G 35.8 % 7.5 M" in text
+    assert "layer3 18 14x14x1024 7,098,368 1.5 G 35.8 % 7.5 M" in text
     assert "total 50 layers, 26 M parameters, 4.1 G MACs (8.2 G FLOPs), 102 MB in float32" in text
     assert "layer1.0.relu_3" not in text
 
@@ -53,10 +53,10 @@ def test_options_reach_the_network(say: Say) -> None:
 
 def test_every_layer_and_auxiliary_heads(shown: Callable[..., str]) -> None:
     text = shown("googlenet", "--layers")
-    assert "inception3a.branch3.1.conv Conv2d 32x28x28 3x3 4,608 3.6 M 25 k" in text
-    assert "maxpool1 MaxPool2d 64x56x56 3x3 /2 0 0 201 k 11" in text
+    assert "inception3a.branch3.1.conv Conv2d 28x28x32 3x3 4,608 3.6 M 25 k" in text
+    assert "maxpool1 MaxPool2d 56x56x64 3x3 /2 0 0 201 k 11" in text
     assert "of them 6.4 M parameters are in auxiliary heads" in text
-    assert "features.1.conv.0.0 Conv2d 32x112x112 3x3 g32 288" in shown("mobilenet_v2", "--layers")
+    assert "features.1.conv.0.0 Conv2d 112x112x32 3x3 g32 288" in shown("mobilenet_v2", "--layers")
 
 
 def test_side_by_side(say: Say, shown: Callable[..., str]) -> None:
@@ -65,7 +65,7 @@ def test_side_by_side(say: Say, shown: Callable[..., str]) -> None:
     assert [network["name"] for network in document["networks"]] == ["resnet50", "vgg16", "plain20"]
     assert [network["input"][1] for network in document["networks"]] == [224, 224, 32]
     text = shown("resnet50", "--against", "vgg16")
-    assert "layer1 256x56x56 216 k 668 M features.5-9 128x56x56 221 k 2.8 G" in text
+    assert "layer1 56x56x256 216 k 668 M features.5-9 56x56x128 221 k 2.8 G" in text
     assert "parameters 25,557,032 138,357,544" in text
 
 

@@ -97,7 +97,7 @@ def window(layer: Document) -> str:
     if not layer["kernel"]:
         return ""
     stride, groups = max(layer["stride"]), layer["groups"] or 1
-    return shape(layer["kernel"]) + f" /{stride}" * (stride > 1) + f" g{groups}" * (groups > 1)
+    return joined(layer["kernel"]) + f" /{stride}" * (stride > 1) + f" g{groups}" * (groups > 1)
 
 
 def show_convolution(document: Document) -> None:
@@ -176,9 +176,15 @@ def title(document: Document) -> str:
     return f"{document['name']}{style}, input {shape(document['input'])}, {document['classes']:,} classes"
 
 
-def shape(sides: Sequence[int] | None) -> str:
-    """64x56x56."""
-    return "x".join(map(str, sides)) if sides else ""
+def shape(sides: Sequence[int]) -> str:
+    """56x56x64 of [64, 56, 56]: channels last, as `conv --in` reads it."""
+    channels, *places = sides
+    return joined([*places, channels])
+
+
+def joined(sides: Sequence[int]) -> str:
+    """3x3."""
+    return "x".join(map(str, sides))
 
 
 def pixels(field: int | None) -> str:

@@ -154,7 +154,7 @@ def _box(group: Sequence[Document], place_of: Mapping[str, int], shapes: Mapping
     sources = [shapes[name] for name in layer["inputs"]]
     joined = [" + ".join(source.split("×")[-1] for source in sources)] if layer["kind"] == "Concatenate" else []
     follow = " · ".join([*joined, *(_FOLDED[one["kind"]] for one in followers)])
-    size = shapes[layer["name"]]
+    size = shapes[group[-1]["name"]]
     facts = [
         f"{layer['name']}: {layer['kind']}{' · ' + follow if follow else ''}",
         f"{' and '.join(sources)} to {size}",
