@@ -253,6 +253,8 @@ def test_pictures_make_a_difference_to_a_fresh_small_stem(name: str) -> None:
         ({"name": "googlenet", "widht": 2}, 'googlenet has no option "widht": it has width, aux'),
         ({"name": "googlenet", "width": -1}, "width -1 is out of range"),
         ({"name": "mobilenet_v1:width=0"}, "width 0 is out of range"),
+        ({"name": "mobilenet_v2:width=inf"}, "width inf is out of range"),
+        ({"name": "googlenet:width=100"}, "width 100 is out of range"),
         ({"name": "mobilenet_v2", "width": -0.5}, "width -0.5 is out of range"),
         ({"name": "mobilenet_v2:activation=leaky_relu"}, "mobilenet_v2 has no ReLU to exchange"),
         ({"name": "efficientnet:phi=-1"}, "phi -1 is out of range: it must be between 0 and 7"),

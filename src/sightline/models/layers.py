@@ -74,10 +74,12 @@ class Hidden(Classified):
 def scaled(channels: int, width: float) -> int:
     """`channels` times `width`, to the nearest multiple of 8 that loses no more than a tenth (MobileNet's rule).
 
-    The counts of the papers are multiples of 8, so that width 1 leaves them as they are. UserError unless width > 0.
+    The papers' counts are multiples of 8, so that width 1 leaves them as they are. UserError unless 0 < width <= 16.
     """
-    if not width > 0:
-        raise UserError(f"width {width:g} is out of range: it must be above 0 (1 is the paper's network)")
+    if not 0 < width <= 16:
+        raise UserError(
+            f"width {width:g} is out of range: it must be above 0 (1 is the paper's network) and at most 16"
+        )
     rounded = max(8, int(channels * width + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels * width else rounded + 8
 
