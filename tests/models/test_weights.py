@@ -165,10 +165,24 @@ def test_a_table_with_numbers_for_keys_is_refused(tmp_path: Path) -> None:
         read_weights(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("value", [torch.tensor([1.0, float("nan")]), torch.ones(2, dtype=torch.int8)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.tensor([1.0, float("nan")]),
+        torch.ones(2, dtype=torch.int8),
+        torch.ones(2, device="meta"),
+        torch.ones(2).to(torch.float8_e4m3fn),
+    ],
+)
 def test_numbers_no_network_can_take_are_named(value: torch.Tensor, tmp_path: Path) -> None:
     torch.save({"bn1.weight": torch.ones(2), "bn1.bias": value}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match=r"bn1\.bias in .*a\.pt holds no finite numbers"):
+    with pytest.raises(UserError, match=r"bn1\.bias in .*a\.pt holds numbers no network can have"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_a_negative_variance_is_named(tmp_path: Path) -> None:
+    torch.save({"bn1.weight": -torch.ones(2), "bn1.running_var": torch.tensor([1.0, -1.0])}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"damaged weights: bn1\.running_var"):
         read_weights(tmp_path / "a.pt")
 
 

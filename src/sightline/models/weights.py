@@ -19,6 +19,7 @@ from sightline.core.errors import UserError, named
 from sightline.models.layers import Network
 
 SHOWN = 3  # keys an error names before it only counts
+KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ADVICE = "choose the network, style and stem these weights were made for"
 _AUXILIARY = re.compile(r"aux\d+\.")  # GoogLeNet's heads for training: a file may lack them, a network may do without
 
@@ -117,9 +118,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in entries):
         raise UserError(f"{named(path)} holds no table of weights: save the network's state_dict()")
     for key, value in found.items():
-        if not key.endswith("num_batches_tracked") and not _plain(value):
+        if not key.endswith("num_batches_tracked") and not (_plain(value) and _possible(key, value)):
             raise UserError(
-                f"damaged weights: {named(key)} in {named(path)} holds no finite numbers; get the file again"
+                f"damaged weights: {named(key)} in {named(path)} holds numbers no network can have; get the file again"
             )
     if found and all(key.startswith("module.") for key in found):
         found = {key.removeprefix("module."): value for key, value in found.items()}
@@ -144,8 +145,14 @@ def _opened(path: Path) -> Any:
 
 
 def _plain(value: Tensor) -> bool:
-    """Whether these are numbers a network can take: floating-point, stored in full, finite."""
-    return value.is_floating_point() and value.layout == torch.strided and bool(torch.isfinite(value).all())
+    """Whether these are numbers a network can take: floating-point of 16 bits or more, stored in full, finite."""
+    stored = not (value.is_nested or value.is_meta) and value.layout == torch.strided
+    return stored and value.dtype in KINDS and bool(torch.isfinite(value).all())
+
+
+def _possible(key: str, value: Tensor) -> bool:
+    """Whether a variance, if this is one, is none below zero."""
+    return not key.endswith("running_var") or bool((value >= 0).all())
 
 
 def misfit(path: Path, report: KeyReport, advice: str = ADVICE) -> UserError:
