@@ -1,9 +1,8 @@
 """How many pictures of a batch a graph should take at once.
 
 A whole batch reads the weights once; slices of it read them once each, and keep what layers pass on in the processor's
-cache instead of sending it through memory. So slices pay where a picture's activations outweigh the weights: the
-MobileNets and EfficientNets (16 pictures at once take 1.1 to 1.6 times as long as one by one), and nowhere else in the
-zoo (0.4 to 1.0 times; `bench/zoo.py`).
+cache instead of sending it through memory. So slices pay where a picture's activations outweigh the weights, as in the
+MobileNets and EfficientNets at their own size, and not in a ResNet-50, VGG or AlexNet (LOG.md, "Batches in slices").
 """
 
 from __future__ import annotations
