@@ -47,6 +47,50 @@ def test_the_exact_figures_are_torchvisions(shared: Callable[[str], Path]) -> No
         assert exact == (theirs[name]["parameters"], theirs[name]["multiply_adds"]), name
 
 
+def numbers(text: str) -> set[float]:
+    return {float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", text)}
+
+
+def test_every_number_of_the_facts_tables_is_stated(shared: Callable[[str], Path], document: dict[str, Any]) -> None:
+    stated = ("network", "figure", "paper", "notes_say", "exact", "difference")
+    known = numbers(" ".join(str(row[key]) for row in document["rows"] for key in stated))
+    lines = [line for line in shared("FACTS.md").read_text().splitlines() if line.startswith("|")]
+    assert len(lines) > 20
+    for line in lines:
+        assert numbers(line.replace("ILSVRC'15", "")) <= known, line
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "stated"),
+    [
+        ("plain110", "CIFAR-10 test error %", "above 60"),
+        ("plain56", "CIFAR-10 training and test error", "above plain20's"),
+        ("resnet50", "CIFAR-10 top-1 %", "95.62"),
+        ("googlenet", "CIFAR-10 top-1 %", "95.35"),
+        ("mobilenet_v2", "CIFAR-10 top-1 %", "93.69"),
+    ],
+)
+def test_what_is_measured_is_not_ours_and_has_a_source(rows: Rows, name: str, figure: str, stated: str) -> None:
+    row = rows[name, figure]
+    assert stated in (row["paper"], row["notes_say"])
+    assert row["ours"] is None
+    assert row["source"]
+
+
+def test_compound_scaling_is_the_rule(rows: Rows) -> None:
+    steps = {figure: row for (name, figure), row in rows.items() if name == "efficientnet, each step of phi"}
+    assert [row["paper"] for row in steps.values()] == ["1.2", "1.1", "1.15", "2"]
+    assert [row["ours"] for row in steps.values()] == pytest.approx([1.2, 1.1, 1.15, 1.2 * 1.1**2 * 1.15**2], rel=0.01)
+    assert all(row["agrees"] for row in steps.values())
+
+
+def test_a_row_that_agrees_may_carry_a_remark(rows: Rows) -> None:
+    row = rows["googlenet", "MACs"]
+    assert row["agrees"]
+    assert row["difference"] is None
+    assert f"{rows['googlenet', 'MACs, paper style']['ours']:,}" in row["remark"]
+
+
 # Network, and what its paper states: MACs, parameters
 STATED = [
     ("alexnet", None, "60 M"), ("vgg16", "15.3 G", "138 M"), ("vgg19", "19.6 G", "144 M"), ("googlenet", "1.5 G", None),
@@ -74,9 +118,12 @@ def test_the_courses_arithmetic(rows: Rows) -> None:
     assert ours["3x3 pool, stride 1, no padding", "output of 28"] == 26
     assert ours["5x5, 32 filters, on 28x28x192", "MACs"] == 120_422_400
     assert ours["1x1 reduction, then 5x5", "MACs"] == 12_443_648
-    assert ours["inception 3a", "output channels"] == 256
+    assert ours["inception 3a", "channels out, 64 + 128 + 32 + 32"] == 256
     assert ours["depthwise separable on 6x6x3", "MACs"] == 672
     assert ours["depthwise separable on 6x6x3", "MACs, of the full convolution's"] == pytest.approx(1 / 5 + 1 / 9)
+    whole = ours["depthwise separable on 6x6x3", "1/filters + 1/kernel² = 1/5 + 1/9"]
+    assert whole == pytest.approx(ours["depthwise separable on 6x6x3", "MACs, of the full convolution's"])
+    assert ours["1x1 reduction, then 5x5", "times fewer MACs"] == pytest.approx(9.68, abs=0.01)
     assert ours["bottleneck on 48x48x256", "MACs"] == 160_432_128
     assert ours["two 3x3 on 48x48x256", "MACs"] == 2_717_908_992
 

@@ -10,7 +10,8 @@ from sightline.anatomy.published import NOTES, ROWS
 from sightline.anatomy.trace import trace
 from sightline.models.googlenet import GoogLeNet
 
-TRAINED = "An error is measured after training, not counted."
+TRAINED = "Errors and accuracies are measured after training, not counted."
+SEARCHED = "Accuracy and time of a search are measured on pictures, not counted."
 
 # Inception v2: Ioffe & Szegedy, "Batch Normalization" (2015), Figure 5; 1x1, 3x3 reduce, 3x3, double 3x3 reduce, double
 # 3x3, pool projection. Where there is neither 1x1 nor projection, the pool passes all channels on. None stands for the
@@ -103,6 +104,12 @@ def twelve_times() -> str:
     """12 times fewer parameters than AlexNet."""
     public = cost("alexnet").parameters / cost("googlenet:aux=no").parameters
     return f"12 is 60 M over 5 M, both estimates; the layouts of the public weights give {public:.1f}."
+
+
+def googlenet_kernels() -> str:
+    """1.5 G of the public weights' layout, which agrees."""
+    paper = cost("googlenet:aux=no", "paper").macs
+    return f"The public weights have 3x3 kernels where the paper has 5x5; with the paper's own it is {paper:,}."
 
 
 def googlenet_macs() -> str:

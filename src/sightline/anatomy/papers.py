@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sightline.anatomy import differences
 from sightline.anatomy.arithmetic import Convolution, Window
 from sightline.anatomy.cost import build, cost, parameters
 from sightline.anatomy.trace import trace
+from sightline.models import architecture
+from sightline.models.efficientnet import SqueezeExcitation
 from sightline.models.googlenet import INCEPTIONS
 
 UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 CONVENTION = "MACs count convolutions and linear layers only; the papers call them FLOPs, which are twice as many."
 COURSE = "the course's arithmetic"
+NOTES = "the course's notes"
 RESNET = "He et al. 2015, Table 1"
 GOOGLENET = "Szegedy et al. 2014"
 # Exact counts of torchvision's own networks: parameters, and MACs at the size of its weights.
@@ -47,7 +50,10 @@ EXACT = {
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of one network: as the paper and the notes state it, as it exactly is, as we count it."""
+    """One figure of one network: as the paper and the notes state it, as it exactly is, as we count it.
+
+    `difference` says why they differ, `remark` what is to be known even where they agree.
+    """
 
     network: str
     figure: str
@@ -57,6 +63,7 @@ class Row:
     exact: int | None = None
     notes: str | None = None
     difference: str | None = None
+    remark: str | None = None
 
     @property
     def agrees(self) -> bool | None:
@@ -80,12 +87,16 @@ class Row:
             "ours": self.ours,
             "agrees": self.agrees,
             "difference": None if self.agrees else self.difference,
+            "remark": self.remark,
         }
 
 
 def table() -> dict[str, Any]:
     """The document of all rows."""
-    rows = [*_arithmetic(), *_classics(), *_googlenet(), *_resnets(), *_cifar(), *_mobile(), *_efficientnets()]
+    rows = [
+        *_arithmetic(), *_classics(), *_googlenet(), *_resnets(), *_cifar(), *_mobile(), *_efficientnets(), *_rule(),
+        *_look_alikes(),
+    ]  # fmt: skip
     return {"kind": "papers", "convention": CONVENTION, "rows": [row.document() for row in rows]}
 
 
@@ -112,7 +123,7 @@ def _arithmetic() -> Iterator[Row]:
         ("1x1, 16 filters, on 28x28x192", "MACs", squeeze.macs, 2_408_448),
         ("5x5, 32 filters, on 28x28x16", "MACs", after.macs, 10_035_200),
         ("1x1 reduction, then 5x5", "MACs", squeeze.macs + after.macs, 12_443_648),
-        ("inception 3a", "output channels", one + three + branch + pool, 256),
+        ("inception 3a", f"channels out, {one} + {three} + {branch} + {pool}", one + three + branch + pool, 256),
         ("3x3, 5 filters, on 6x6x3, valid", "MACs", full.macs, 2_160),
         ("depthwise 3x3 on 6x6x3", "MACs", depthwise.macs, 432),
         ("1x1, 5 filters, on 4x4x3", "MACs", pointwise.macs, 240),
@@ -120,7 +131,11 @@ def _arithmetic() -> Iterator[Row]:
         ("bottleneck on 48x48x256", "channels inside", narrow.output[2], 64),
     ):
         yield Row(network, figure, ours, f"{stated:,}", COURSE, stated)
+    fewer = five.macs / (squeeze.macs + after.macs)
+    yield Row("1x1 reduction, then 5x5", "times fewer MACs", fewer, "10", COURSE)
     yield Row("depthwise separable on 6x6x3", "MACs, of the full convolution's", separable / full.macs, "0.311", COURSE)
+    law = 1 / full.filters + 1 / full.kernel**2
+    yield Row("depthwise separable on 6x6x3", "1/filters + 1/kernel² = 1/5 + 1/9", law, "0.311", COURSE)
     yield Row("bottleneck on 48x48x256", "MACs", narrow.macs + middle.macs + wide.macs, None, COURSE)
     yield Row("two 3x3 on 48x48x256", "MACs", 2 * big.macs, None, COURSE)
 
@@ -162,7 +177,7 @@ def _googlenet() -> Iterator[Row]:
         "googlenet", "times fewer parameters than AlexNet", cost("alexnet", "paper").parameters / paper.parameters,
         "12", f"{GOOGLENET}, section 1", None, None, differences.twelve_times(),
     )  # fmt: skip
-    yield _macs("googlenet", "1.5 G", f"{GOOGLENET}, section 1")
+    yield replace(_macs("googlenet", "1.5 G", f"{GOOGLENET}, section 1"), remark=differences.googlenet_kernels())
     yield Row(
         "googlenet", "MACs, paper style", paper.macs, "1.5 G", f"{GOOGLENET}, section 1", None, None,
         differences.googlenet_macs(),
@@ -201,6 +216,14 @@ def _cifar() -> Iterator[Row]:
         name, source = f"resnet{layers}", "He et al. 2015, Table 6"
         yield Row(name, "parameters", parameters(build(name)), size, source)
         yield Row(name, "CIFAR-10 test error %", None, error, source, None, None, differences.TRAINED)
+    for name, figure, error in (
+        ("plain56", "CIFAR-10 training and test error", "above plain20's"),
+        ("plain110", "CIFAR-10 test error %", "above 60"),
+    ):
+        yield Row(name, figure, None, error, "He et al. 2015, Figure 6", None, None, differences.TRAINED)
+    for name, top1 in (("resnet50", "95.62"), ("googlenet", "95.35"), ("mobilenet_v2", "93.69")):
+        source = f"a public recipe of 70 epochs, in {NOTES}"
+        yield Row(name, "CIFAR-10 top-1 %", None, None, source, None, top1, differences.TRAINED)
 
 
 def _mobile() -> Iterator[Row]:
@@ -220,6 +243,42 @@ def _efficientnets() -> Iterator[Row]:
         name = f"efficientnet_b{n}"
         yield _parameters(name, size, source, differences.efficientnet_parameters(n))
         yield _macs(name, macs, source, differences.efficientnet_macs(n, macs))
+
+
+def _rule() -> Iterator[Row]:
+    """Compound scaling: what a step of phi does to B0, as the seventh root of what seven steps do."""
+    figures = (
+        ("times the blocks (depth)", "1.2"),
+        ("times the channels (width)", "1.1"),
+        ("times the picture's side (resolution)", "1.15"),
+        ("times the MACs", "2"),
+    )
+    for (figure, stated), before, after in zip(figures, _scaled(0), _scaled(7), strict=True):
+        ours = (after / before) ** (1 / 7)
+        yield Row("efficientnet, each step of phi", figure, ours, stated, "Tan & Le 2019, section 3.3")
+
+
+def _scaled(phi: int) -> tuple[int, int, int, int]:
+    """Blocks, channels before the linear layer, the picture's side and MACs of EfficientNet at `phi`."""
+    name = f"efficientnet:phi={phi}"
+    network = build(name)
+    blocks = sum(isinstance(module, SqueezeExcitation) for module in network.modules())
+    return blocks, network.head.in_features, architecture(name).size, cost(name).macs
+
+
+def _look_alikes() -> Iterator[Row]:
+    """The notes' look-alike search over photos."""
+    what, why = "look-alikes of 8,677 Caltech-101 pictures", differences.SEARCHED
+    yield Row(what, "resnet50's features, minutes", None, None, NOTES, None, "16.58", why)
+    for dims, accuracy, seconds in (
+        (1, "15.43", "5.9"), (2, "26.15", "6.2"), (3, "32.4", "7.3"), (4, "40.07", "6.6"), (5, "45.93", "6.8"),
+        (10, "63.93", "14.8"), (20, "77.81", "13.2"), (50, "85.21", "23.6"), (75, "86.38", "40.4"),
+        (100, "86.91", "37.9"), (150, "87.03", "51.9"), (200, "87.05", "63.8"),
+    ):  # fmt: skip
+        yield Row(what, f"PCA to {dims}, 5 neighbours, accuracy %", None, None, NOTES, None, accuracy, why)
+        yield Row(what, f"PCA to {dims}, 5 neighbours, seconds", None, None, NOTES, None, seconds, why)
+    yield Row(what, "PCA to 150, Annoy of 40 trees, filled in seconds", None, None, NOTES, None, "0.35", why)
+    yield Row(what, "PCA to 150, Annoy of 40 trees, µs a query", None, None, NOTES, None, "19.9", why)
 
 
 def _parameters(name: str, paper: str | None, source: str, difference: str | None = None) -> Row:

@@ -115,8 +115,9 @@ def show_convolution(document: Document) -> None:
 
 
 def show_papers(document: Document) -> None:
-    """Every figure of the papers beside ours; the differences as numbered sentences below."""
-    sentences = list(dict.fromkeys(row["difference"] for row in document["rows"] if row["difference"]))
+    """Every figure of the papers beside ours; differences and remarks as numbered sentences below."""
+    said = [row["difference"] or row["remark"] for row in document["rows"]]
+    sentences = list(dict.fromkeys(sentence for sentence in said if sentence))
     rows = [
         [
             row["network"],
@@ -126,9 +127,9 @@ def show_papers(document: Document) -> None:
             whole(row["exact"]) if row["exact"] else "",
             figure(row["ours"]),
             {True: "yes", False: "no", None: ""}[row["agrees"]],
-            str(sentences.index(row["difference"]) + 1) if row["difference"] else "",
+            str(sentences.index(sentence) + 1) if sentence else "",
         ]
-        for row in document["rows"]
+        for row, sentence in zip(document["rows"], said, strict=True)
     ]
     columns = ("network", "figure", "paper", "notes", "exact", "ours", "agree", "see")
     print_table("Papers, notes, and what is counted here", columns, rows, left=2)
