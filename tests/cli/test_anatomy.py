@@ -83,6 +83,16 @@ def test_ideas(say: Say, shown: Callable[..., str]) -> None:
     assert "1x1 to 16 channels, then 5x5 / 5x5 on all 192 channels MACs 12 M 120 M 0.103" in shown("ideas")
 
 
+def test_published(say: Say, shown: Callable[..., str]) -> None:
+    document = say("published")
+    assert document["kind"] == "published"
+    row = next(row for row in document["rows"] if row["network"] == "resnet50")
+    assert (row["top1"], row["top5"], row["parameters"], row["macs"]) == (76.156, 92.866, 25_557_032, 4_089_184_256)
+    text = shown("published")
+    assert "resnet50 76.2 92.9 224 26 M 4.1 G timm, results-imagenet.csv" in text
+    assert "mobilenet_v1 70.6 – 224 4.2 M 569 M Howard et al. 2017, Table 6" in text
+
+
 @pytest.mark.slow
 def test_papers(say: Say, shown: Callable[..., str]) -> None:
     document = say("--papers")
@@ -151,4 +161,5 @@ def test_help_names_the_other_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "anatomy conv" in text
     assert "anatomy ideas" in text
+    assert "anatomy published" in text
     assert "--against" in text

@@ -52,7 +52,8 @@ def network(
     """Say what NAME consists of and costs: shapes, parameters, multiply-adds, receptive fields, memory.
 
     One MAC is one multiply-add of a convolution or linear layer (papers say FLOP). `sightline anatomy conv` has one
-    convolution's arithmetic, `sightline anatomy ideas` what the ideas of the papers save.
+    convolution's arithmetic, `sightline anatomy ideas` what the ideas of the papers save, `sightline anatomy published`
+    what accuracy the networks' cost buys.
     """
     from sightline.cli import anatomy_tables as tables
 
@@ -133,3 +134,13 @@ def ideas(json: Json = False) -> None:
 
     document = table()
     print_json(document) if json else show_ideas(document)
+
+
+@app.command()
+def published(json: Json = False) -> None:
+    """Set the accuracies that were published for the networks beside their parameters and multiply-adds."""
+    from sightline.anatomy.published import table
+    from sightline.cli.anatomy_tables import show_published
+
+    document = table()
+    print_json(document) if json else show_published(document)

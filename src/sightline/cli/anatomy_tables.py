@@ -171,6 +171,24 @@ def show_ideas(document: Document) -> None:
         print_table(name, [curve["along"], "network", "pixels", "parameters", "MACs"], points, left=2)
 
 
+def show_published(document: Document) -> None:
+    """Every network's published accuracy beside its cost."""
+    rows = [
+        [
+            row["network"],
+            decimal(row["top1"], 1),
+            decimal(row["top5"], 1),
+            f"{row['size']}",
+            scaled(row["parameters"]),
+            scaled(row["macs"]),
+            row["source"],
+        ]
+        for row in document["rows"]
+    ]
+    columns = ("network", "top-1, %", "top-5, %", "pixels", "parameters", "MACs", "published in")
+    print_table("Accuracy on ImageNet's validation pictures, one centre crop", columns, rows)
+
+
 def title(document: Document) -> str:
     """What was traced."""
     style = ", paper style" if document["style"] == "paper" else ""

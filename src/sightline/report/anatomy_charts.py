@@ -99,14 +99,13 @@ def price(rows: Sequence[Mapping[str, Any]], names: Sequence[str], figure: str, 
     """Published top-1 against "macs" or "parameters" over all networks; those in `names` stand out."""
     import altair as alt
 
-    known = [row for row in rows if row.get(figure) and row.get("top1") is not None]
-    low, high = (pick(row[figure] for row in known) for pick in (min, max))
-    ends, tops = (low / 2, high * 1.6), [row["top1"] for row in known]
+    low, high = (pick(row[figure] for row in rows) for pick in (min, max))
+    ends, tops = (low / 2, high * 1.6), [row["top1"] for row in rows]
     floor, roof = math.floor(min(tops) - 1), math.ceil(max(tops) + 1)
     records = [
         {"network": row["network"], "family": _family(row["network"]), "cost": row[figure], "top1": row["top1"],
-         "size": f"{row['size']} pixels", "ours": row["network"] in names}
-        for row in known
+         "size": f"{row['size']} pixels", "source": row["source"], "ours": row["network"] in names}
+        for row in rows
     ]  # fmt: skip
     base = chart_of(_labelled(records, ends, (floor, roof))).encode(
         x=alt.X(
@@ -119,7 +118,7 @@ def price(rows: Sequence[Mapping[str, Any]], names: Sequence[str], figure: str, 
         ),
         tooltip=[
             "network:N", alt.Tooltip("top1:Q", title="top-1, %"), alt.Tooltip("cost:Q", title=title, format=".3~s"),
-            alt.Tooltip("size:N", title="input"),
+            alt.Tooltip("size:N", title="input"), "source:N",
         ],
     )  # fmt: skip
     ours = alt.Color("network:N", scale=alt.Scale(domain=list(names)), legend=None)
