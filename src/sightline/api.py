@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.bundle import Bundle
+from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Progress
 from sightline.run import Run
@@ -51,6 +52,7 @@ def train(
     from sightline.training import train as carry_out
 
     recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
+    dataset = prepare(data, progress=progress)
     if weights is not None:
         from sightline.models.pretrained import find_weights
 
@@ -58,7 +60,6 @@ def train(
         arch = rest["weights"].arch
     if arch is None:
         raise UserError("train needs a network: name it with --arch, or begin with --weights")
-    dataset = prepare(data, progress=progress)
     out = Path(out) if out else _fresh(Path("runs") / f"{arch}-{dataset.name}-s{recipe.seed}")
     return carry_out(dataset, arch, recipe, out, progress=progress, **rest)
 
@@ -123,6 +124,7 @@ def export(
     from sightline.export.pretrained import export_weights
     from sightline.models.pretrained import find_weights
 
+    check_vacant(Path(out))  # before what may be a long download
     names = read_class_names(Path(classes)) if isinstance(classes, str | Path) else classes
     found = find_weights(weights, arch, progress=progress)
     return export_weights(found, Path(out), style=style, stem=stem, classes=names)

@@ -92,6 +92,13 @@ def test_every_network_answers_as_in_pytorch(name: str, tmp_path: Path) -> None:
         ("googlenet_small", {"style": "paper", "in_channels": 1}, Preprocess(32, **GREY)),
         ("googlenet_small", {"stem": "imagenet", "aux": False}, Preprocess(61)),
         ("resnet20", {}, Preprocess(33)),
+        ("resnet20:shortcut=B,activation=leaky_relu", {}, Preprocess(32)),
+        ("resnet20:shortcut=C", {}, Preprocess(32)),
+        ("mobilenet_v1", {"style": "paper"}, Preprocess(47)),
+        pytest.param("resnet50", {"style": "paper"}, Preprocess(64), marks=pytest.mark.slow),
+        pytest.param("alexnet", {"style": "paper"}, Preprocess(67), marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", {"style": "paper"}, Preprocess(46), marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", {"style": "paper"}, Preprocess(47), marks=pytest.mark.slow),
     ],
 )
 def test_stems_styles_channels_and_odd_sizes(
@@ -180,10 +187,11 @@ def test_a_place_that_is_taken_is_told(trained: Network, bundle: Bundle) -> None
         exported(trained, Preprocess(32), bundle.path)
 
 
-def test_a_network_of_nans_is_never_exported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [float("nan"), 3e38])
+def test_a_network_of_nans_or_that_overflows_is_never_exported(value: float, tmp_path: Path) -> None:
     model = a_network("resnet20")
-    nn.init.constant_(model.head.weight, float("nan"))
-    with pytest.raises(RuntimeError, match="differs from PyTorch"):
+    nn.init.constant_(model.head.weight, value)
+    with pytest.raises(UserError, match="resnet20 answers pictures with numbers that are not finite"):
         exported(model, Preprocess(32), tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
 

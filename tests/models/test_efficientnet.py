@@ -90,9 +90,18 @@ def test_blocks_are_left_out_the_more_often_the_deeper_they_are() -> None:
     assert rates == pytest.approx([0.2 * i / 16 for i in range(16)])
 
 
-@pytest.mark.parametrize(("name", "rate"), [("efficientnet_b0", 0.2), ("efficientnet_b7", 0.5), ("efficientnet", 0.2)])
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("efficientnet_b0", 0.2),
+        ("efficientnet_b7", 0.5),
+        ("efficientnet", 0.2),
+        ("efficientnet:phi=2", 0.3),
+        ("efficientnet:phi=7", 0.5),
+    ],
+)
 def test_dropout_grows_with_the_network(name: str, rate: float) -> None:
-    assert [m.p for m in a_network(name).modules() if isinstance(m, nn.Dropout)] == [rate]
+    assert [m.p for m in a_network(name).modules() if isinstance(m, nn.Dropout)] == [pytest.approx(rate)]
 
 
 def test_the_papers_form_has_the_same_keys_and_tensorflows_padding_and_epsilon() -> None:

@@ -72,3 +72,20 @@ def test_dropout_before_the_last_layer_while_training_only(style: str, share: fl
     feature_map = torch.rand(8, 1024, 2, 2) + 1
     assert (model.train().embed(feature_map) == 0).float().mean() == pytest.approx(share, abs=0.03)
     assert not (model.eval().embed(feature_map) == 0).any()
+
+
+def test_auxiliary_heads_drop_70_percent() -> None:
+    # Szegedy et al. (2014), section 5: "A dropout layer with 70% ratio of dropped outputs".
+    model = create("googlenet", num_classes=10)
+    assert isinstance(model, GoogLeNet)
+    assert [head.dropout.p for head in (model.aux1, model.aux2)] == [0.7, 0.7]
+
+
+def test_the_papers_form_normalises_over_five_channels() -> None:
+    # Krizhevsky et al. (2012), section 3.3, the norm Table 1 refers to; without the 2 for k, as in Caffe's networks.
+    a = torch.rand(2, 12, 3, 3) * 100
+    sums = torch.stack([a[:, max(0, i - 2) : i + 3].square().sum(1) for i in range(12)], 1)
+    model = create("googlenet", num_classes=10, style="paper")
+    assert isinstance(model, GoogLeNet)
+    for norm in (model.norm1, model.norm2):
+        torch.testing.assert_close(norm(a), a / (1 + 1e-4 / 5 * sums) ** 0.75)

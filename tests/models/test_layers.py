@@ -4,9 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from sightline.core.errors import UserError
-from sightline.models.layers import concatenate, scaled
+from sightline.models import create
+from sightline.models.layers import add, concatenate, scaled
 
 
 @given(st.integers(1, 4096), st.floats(0.01, 8))
@@ -38,3 +40,25 @@ def test_branches_of_different_size_are_refused_with_both_shapes() -> None:
         concatenate([torch.zeros(1, 64, 28, 28), torch.zeros(1, 32, 26, 26)])
     assert "(1, 32, 26, 26)" in str(error.value)
     assert "(1, 64, 28, 28)" in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 28, 28), (1, 64, 14, 14)])
+def test_a_shortcut_of_another_shape_is_refused_with_both_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError) as error:
+        add(torch.zeros(1, 64, 28, 28), torch.zeros(shape))
+    assert str(shape) in str(error.value)
+    assert "(1, 64, 28, 28)" in str(error.value)
+
+
+def test_a_shortcut_is_never_broadcast() -> None:
+    with pytest.raises(UserError, match="all sizes must agree"):
+        add(torch.zeros(1, 64, 28, 28), torch.zeros(1, 64, 1, 1))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "plain20", "googlenet_small", "vgg11", "mobilenet_v1"])
+def test_leaky_relu_takes_the_place_of_every_relu(name: str) -> None:
+    plain, leaky = (create(f"{name}:activation={kind}", num_classes=2) for kind in ("relu", "leaky_relu"))
+    count = sum(isinstance(m, nn.ReLU) for m in plain.modules())
+    slopes = [m.negative_slope for m in leaky.modules() if isinstance(m, nn.LeakyReLU)]
+    assert slopes == [0.01] * count
+    assert not any(isinstance(m, nn.ReLU) for m in leaky.modules())

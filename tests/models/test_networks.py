@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import UserError
-from sightline.models import ARCHITECTURES, STYLES, Network, check_size, create, smallest_size
+from sightline.models import ARCHITECTURES, STYLES, Network, check_size, create, learns_from_one, smallest_size
 from tests.models import closed_formula
 
 GOLDENS = json.loads((Path(__file__).parent / "goldens.json").read_text())
@@ -211,6 +212,28 @@ def test_too_small_a_picture_is_told_the_smallest(name: str, stem: str | None, s
         check_size(name, least - 1, stem=stem, style=style)
 
 
+def test_a_network_that_fails_at_its_own_size_is_not_told_to_wait_for_larger_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(self: Network, x: Tensor) -> Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Network, "forward", broken)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        check_size("resnet18", 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "enough"),
+    [("resnet18", 32, False), ("resnet18", 33, True), ("vgg11", 32, True), ("mobilenet_v2", 32, False)],
+)
+def test_one_picture_a_step_is_enough_where_batch_norm_sees_two_places(name: str, size: int, enough: bool) -> None:
+    assert learns_from_one(name, size) == enough
+    model, x = create(name, num_classes=2).train(), torch.rand(1, 3, size, size)
+    with nullcontext() if enough else pytest.raises(ValueError, match="more than 1 value per channel"):
+        model(x)
+
+
 @pytest.mark.parametrize("name", POOLING)
 def test_the_small_stem_keeps_more_places(name: str) -> None:
     sizes = {}
@@ -261,6 +284,7 @@ def test_pictures_make_a_difference_to_a_fresh_small_stem(name: str) -> None:
         ({"name": "efficientnet", "phi": 7.5}, "phi 7.5 is out of range"),
         ({"name": "efficientnet:phi=nan"}, "phi nan is out of range"),
         ({"name": "efficientnet_b0:phi=1"}, 'efficientnet_b0 has no option "phi"'),
+        ({"name": "efficientnet:phi=1,phi=2"}, "efficientnet is given phi twice"),
         ({"name": "efficientnet_b8"}, 'unknown network "efficientnet_b8", did you mean "efficientnet_b'),
     ],
 )

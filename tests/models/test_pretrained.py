@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,45 @@ def test_the_table_names_networks_of_ours_and_files_with_a_hash() -> None:
     for arch, (file, preprocess) in PUBLIC.items():
         assert file.startswith(arch)
         assert len(bytes.fromhex(file.removesuffix(".pth").rpartition("-")[2])) == 4
-        assert Preprocess(**preprocess.fields()).size >= ARCHITECTURES[arch].size
+        assert Preprocess(**preprocess.fields()).size == ARCHITECTURES[arch].size
+        assert preprocess.interpolation == ("bicubic" if arch.startswith("efficientnet") else "bilinear")
     assert {name for name in ARCHITECTURES if name.startswith(("resnet", "vgg", "alexnet"))} - PUBLIC.keys() == {
         f"resnet{layers}" for layers in (20, 32, 44, 56, 110, 1202)
     }
+
+
+def test_googlenets_public_weights_want_pictures_from_minus_one_to_one() -> None:
+    # torchvision's GoogLeNet takes ImageNet's normalisation and makes this of it inside (transform_input).
+    pictures = torch.rand(2, 3, 4, 4)
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    inside = (pictures - mean) / std * (std / 0.5) + (mean - 0.5) / 0.5
+    fields = PUBLIC["googlenet"][1].fields()
+    ours = (pictures - torch.tensor(fields["mean"]).reshape(3, 1, 1)) / torch.tensor(fields["std"]).reshape(3, 1, 1)
+    torch.testing.assert_close(ours, inside)
+
+
+def test_a_download_shows_how_far_it_is(served: bytes) -> None:
+    told: list[tuple[str, int | None, str]] = []
+    done: list[int] = []
+
+    class Watching:
+        def task(self, title: str, total: int | None, unit: str = "images") -> AbstractContextManager[Any]:
+            told.append((title, total, unit))
+            return nullcontext(lambda n=1, **_: done.append(n))
+
+    find_weights("imagenet", "googlenet_small", progress=Watching())
+    assert [(total, unit) for _, total, unit in told] == [(len(served), "bytes")]
+    assert sum(done) == len(served)
+
+
+def test_options_that_no_public_file_can_fit_are_told_before_the_download(
+    served: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "googlenet_small:naive=yes has other shapes" in refused(
+        lambda: find_weights("imagenet", "googlenet_small:naive=yes")
+    )
+    assert Handler.ranges == []
+    assert find_weights("imagenet", "googlenet_small:aux=no").arch == "googlenet_small:aux=no"
 
 
 def test_public_weights_are_fetched_once_and_verified(served: bytes, cache: Path) -> None:
@@ -163,6 +199,20 @@ def test_a_file_says_beside_it_what_it_is(tmp_path: Path) -> None:
     assert Preprocess(**found.preprocess) == Preprocess(48, resize="squash")
     assert find_weights(path, "resnet20:shortcut=B").arch == "resnet20:shortcut=B"
     assert found.choose("torchvision", None) == ("torchvision", "small")
+
+
+def test_the_shortcut_beside_a_file_joins_whatever_network_is_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.pth", "resnet20:shortcut=B", {"shortcut": "B", "preprocess": {"resize": 32}})
+    assert find_weights(path, "resnet20").arch == "resnet20:shortcut=B"
+    assert find_weights(path, "resnet20:activation=leaky_relu").arch == "resnet20:activation=leaky_relu,shortcut=B"
+    assert find_weights(path, "resnet20:shortcut=C").arch == "resnet20:shortcut=C"  # what is asked for goes before
+    assert find_weights(path, "plain20").arch == "plain20"
+    assert find_weights(path, "vgg11").arch == "vgg11"
+
+
+def test_name_and_shortcut_beside_a_file_must_agree(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.pth", "resnet20", {"arch": "resnet20:shortcut=B", "shortcut": "A"})
+    assert "arch says shortcut B and shortcut says A" in refused(lambda: find_weights(path))
 
 
 def test_a_file_without_a_word_needs_a_network_and_gets_its_size(tmp_path: Path) -> None:

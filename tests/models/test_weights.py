@@ -42,6 +42,30 @@ def test_data_parallel_checkpoint_with_a_linear_head(model: Network, tmp_path: P
     assert torch.equal(other.head.weight, model.get_parameter("fc.weight"))
 
 
+def test_prefixes_in_rows_and_a_head_of_either_name(model: Network, tmp_path: Path) -> None:
+    state = {f"module.module.{key}": value for key, value in model.state_dict().items()}
+    torch.save(state, tmp_path / "twice.pth")
+    assert read_weights(tmp_path / "twice.pth").keys() == model.state_dict().keys()
+    torch.save({**model.state_dict(), "linear.weight": torch.zeros(1)}, tmp_path / "both.pth")
+    found = read_weights(tmp_path / "both.pth")
+    assert torch.equal(found["fc.weight"], model.head.weight)
+    assert compare(model, found).unexpected == ("linear.weight",)
+
+
+def test_files_from_before_batch_norm_counted_its_batches(model: Network, tmp_path: Path) -> None:
+    state = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+    torch.save(state, tmp_path / "old.pth")
+    assert load_weights(model, tmp_path / "old.pth").complete
+
+
+def test_capitals_and_whole_networks(model: Network, tmp_path: Path) -> None:
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "W.SAFETENSORS")
+    assert load_weights(model, tmp_path / "W.SAFETENSORS").complete
+    torch.save(model, tmp_path / "whole.pth")
+    with pytest.raises(UserError, match=r"whole\.pth is no readable weights file: .* save the network's state_dict"):
+        load_weights(model, tmp_path / "whole.pth")
+
+
 def test_another_class_count_keeps_the_last_layer_and_says_so(model: Network, tmp_path: Path) -> None:
     torch.save(model.state_dict(), tmp_path / "ten.pth")
     other = create("resnet20", num_classes=3)

@@ -66,6 +66,18 @@ def test_a_run_ends_in_a_bundle_and_tells_everything(digits: Dataset, plain: Run
     assert list((plain.path / "events").iterdir())
 
 
+def test_one_picture_a_step_is_refused_where_batch_norm_needs_more(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"resnet18 cannot learn from one picture of 32 pixels a step.*--batch 2"):
+        train(digits, "resnet18", recipe(batch_size=1), tmp_path / "run", size=32, stem="imagenet")
+    one = digits.rows("train")[:1]
+    monkeypatch.setattr(Dataset, "rows", lambda self, split: one)
+    with pytest.raises(UserError, match="has no second training picture"):
+        train(digits, "resnet18", recipe(), tmp_path / "run", size=32, stem="imagenet")
+    assert not (tmp_path / "run").exists()
+
+
 def test_it_overfits_eight_pictures(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     eight = digits.rows("train")[:8]
     monkeypatch.setattr(Dataset, "rows", lambda self, split: eight)

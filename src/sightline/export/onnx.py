@@ -43,7 +43,8 @@ def export(
     """Write `model`, of full name `arch`, as a Bundle at `out` and open it; the model itself is not changed.
 
     `golden_images` uint8 [n, S, S, channels], n >= 1: the first 8 travel along with their logits. `metrics` is any JSON
-    object; `weights` says which file the network began with. UserError when `out` exists and `replace` is false.
+    object; `weights` says which file the network began with. UserError when `out` exists and `replace` is false, and
+    when the network's own answers are not finite.
     RuntimeError (our mistake) when the graph differs from PyTorch by more than 1e-3 in a logit or in a first class.
     """
     if len(classes) != model.head.out_features:
@@ -51,6 +52,8 @@ def export(
     golden_images = golden_images[:GOLDEN_IMAGES]
     twin = copy.deepcopy(model).to("cpu", torch.float32).eval()
     expected = _answers(Graph(twin, preprocess), golden_images)
+    if not all(np.isfinite(answer).all() for answer in expected):
+        raise UserError(f"{arch} answers pictures with numbers that are not finite: get or train its weights again")
     tensors = safetensors.torch.save({key: value.contiguous() for key, value in twin.state_dict().items()})
     macs = count_macs(twin, (1, preprocess.channels, preprocess.size, preprocess.size))
     graph = to_onnx(twin, preprocess)

@@ -34,6 +34,7 @@ __all__ = [
     "architecture",
     "check_size",
     "create",
+    "learns_from_one",
     "smallest_size",
 ]
 
@@ -103,6 +104,8 @@ def architecture(name: str) -> Architecture:
     for wish in wishes.split(",") if wishes else ():
         option, _, text = (part.strip() for part in wish.partition("="))
         _check_option(base, option, defaults)
+        if option in options:
+            raise UserError(f"{base} is given {option} twice: leave one away")
         options[option] = _value(base, option, text, defaults[option])
     own = {option: value for option, value in options.items() if option != "activation"}
     return replace(found, options=options, size=found.resolution(**own) if found.resolution else found.size)
@@ -147,8 +150,18 @@ def check_size(name: str, size: int, *, stem: str | None = None, style: str = "t
 
 def smallest_size(name: str, *, stem: str | None = None, style: str = "torchvision") -> int:
     """Pixels of the smallest square pictures the network can take; found by trying, without computing a number."""
-    network = _on_meta(name, stem, style)
-    return next(size for size in range(1, architecture(name).size + 1) if _passes(network, size))
+    network, own = _on_meta(name, stem, style), architecture(name).size
+    _see(network, own)  # one that fails at its own size is not waiting for larger pictures
+    return next(size for size in range(1, own + 1) if _passes(network, size))
+
+
+def learns_from_one(name: str, size: int, *, stem: str | None = None, style: str = "torchvision") -> bool:
+    """Whether one picture of `size` x `size` is enough for a training step: each batch norm needs two places."""
+    try:
+        _see(_on_meta(name, stem, style).train(), size)
+    except ValueError:
+        return False
+    return True
 
 
 def _on_meta(name: str, stem: str | None, style: str) -> Network:
@@ -160,11 +173,16 @@ def _on_meta(name: str, stem: str | None, style: str) -> Network:
 def _passes(network: Network, size: int) -> bool:
     """Whether a picture of `size` x `size` gets through: torch refuses kernels larger than what they see."""
     try:
-        with torch.inference_mode():
-            network(torch.empty(1, 3, size, size, device="meta"))
+        _see(network, size)
     except RuntimeError:
         return False
     return True
+
+
+def _see(network: Network, size: int) -> None:
+    """Pass one picture without content through."""
+    with torch.inference_mode():
+        network(torch.empty(1, 3, size, size, device="meta"))
 
 
 def _check_option(name: str, option: str, known: dict[str, Any]) -> None:

@@ -77,12 +77,24 @@ class Description(BaseModel):
 
     @property
     def network(self) -> str | None:
-        """The full name of the network, the shortcut among its options where it is not the network's own."""
+        """The full name of the network, the shortcut among its options where it is not the network's own.
+
+        UserError when name and shortcut contradict each other.
+        """
         if self.arch is None or self.shortcut is None:
             return self.arch
-        if architecture(self.arch).defaults().get("shortcut") == self.shortcut:
-            return self.arch
-        return f"{self.arch}{',' if ':' in self.arch else ':'}shortcut={self.shortcut}"
+        said = architecture(self.arch).options.get("shortcut", self.shortcut)
+        if said != self.shortcut:
+            raise UserError(f"arch says shortcut {named(said)} and shortcut says {named(self.shortcut)}: correct it")
+        return self.fitted(self.arch)
+
+    def fitted(self, arch: str) -> str:
+        """The full name `arch` with the shortcut described, unless it has one or its network has no choice."""
+        found = architecture(arch)
+        own = found.defaults().get("shortcut")
+        if self.shortcut in (None, own) or "shortcut" in found.options or (own is None and arch != self.arch):
+            return arch
+        return f"{arch}{',' if ':' in arch else ':'}shortcut={self.shortcut}"
 
 
 def read_description(path: Path) -> Description:

@@ -2,8 +2,8 @@
 
 v1: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications" (2017), Table 1;
 torchvision has none, so the keys are ours in its manner. v2: Sandler et al., "MobileNetV2: Inverted Residuals and
-Linear Bottlenecks" (2018), Table 2, with torchvision's keys. style="paper" pads as TensorFlow does (SAME), which
-weights trained there need; the keys are the same.
+Linear Bottlenecks" (2018), Table 2, with torchvision's keys. style="paper" pads as TensorFlow does (SAME) and has its
+batch norm epsilon, which weights trained there need; the keys are the same.
 
 The small stem, ours alone, leaves the first two halvings away: 32 pixels end at 4x4.
 """
@@ -35,7 +35,7 @@ class MobileNetV1(Network):
 
     def __init__(self, num_classes: int, in_channels: int, stem: str, style: str, *, width: float = 1.0) -> None:
         super().__init__()
-        make = partial(unit, activation=partial(nn.ReLU, inplace=True), same=style == "paper")
+        make = _unit(partial(nn.ReLU, inplace=True), style)
         strides = without_halvings([2, *(stride for _, stride in SEPARABLE)], 2 if stem == "small" else 0)
         channels = scaled(32, width)
         self.features = nn.Sequential(make(in_channels, channels, 3, strides[0]))
@@ -69,8 +69,7 @@ class InvertedResidual(nn.Module):
         self.conv = nn.Sequential(
             *([make(channels_in, inside, 1)] if expansion > 1 else []),
             make(inside, inside, 3, stride, groups=inside),
-            nn.Conv2d(inside, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
+            *make(inside, channels, 1, activation=None),
         )
         self.residual = stride == 1 and channels_in == channels
 
@@ -84,7 +83,7 @@ class MobileNetV2(Classified):
 
     def __init__(self, num_classes: int, in_channels: int, stem: str, style: str, *, width: float = 1.0) -> None:
         super().__init__()
-        make = partial(unit, activation=partial(nn.ReLU6, inplace=True), same=style == "paper")
+        make = _unit(partial(nn.ReLU6, inplace=True), style)
         blocks = [(t, c, s if i == 0 else 1) for t, c, n, s in BOTTLENECKS for i in range(n)]
         strides = without_halvings([2, *(stride for *_, stride in blocks)], 2 if stem == "small" else 0)
         channels = scaled(32, width)
@@ -105,6 +104,11 @@ class MobileNetV2(Classified):
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, 1280]; in training after dropout."""
         return self.classifier[0](feature_map.mean((2, 3)))
+
+
+def _unit(activation: Callable[[], nn.Module], style: str) -> Unit:
+    """The building unit with TensorFlow's padding and batch norm epsilon (0.001, torch has 1e-5) in paper style."""
+    return partial(unit, activation=activation, same=style == "paper", eps=0.001 if style == "paper" else 1e-5)
 
 
 def _initialise(network: Network) -> None:

@@ -12,13 +12,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sightline.core.download import cache_folder, download
 from sightline.core.errors import UserError, closest, named
 from sightline.core.hashing import sha256_file
 from sightline.core.progress import SILENT, Progress
 from sightline.models import STYLES, architecture, create
+from sightline.models.blank import blank
 from sightline.models.description import Description, Preprocessing, read_description
 from sightline.models.weights import ADVICE, KeyReport, compare, misfit, read_weights
 
@@ -98,7 +97,7 @@ class Weights:
         tensors = read_weights(self.path)
 
         def against(style: str, stem: str) -> KeyReport:
-            with torch.device("meta"):
+            with blank():
                 model = create(self.arch, num_classes=num_classes, in_channels=in_channels, style=style, stem=stem)
             return compare(model, tensors)
 
@@ -130,7 +129,7 @@ def find_weights(source: str | Path, arch: str | None = None, *, progress: Progr
     path = locate(source, arch, progress=progress)
     neighbour, public = _neighbour(path), _by_file(path.name)
     description = read_description(neighbour) if neighbour.is_file() else public or Description()
-    arch = arch or description.network
+    arch = description.fitted(arch) if arch else description.network
     if arch is None:
         raise UserError(
             f"{named(path)} does not say which network it is for: name it with --arch, or describe it in "
@@ -162,6 +161,12 @@ def _fetch(arch: str | None, progress: Progress) -> Path:
     base = arch.partition(":")[0]
     if base not in PUBLIC:
         raise UserError(f"{base} has no public ImageNet weights: there are some for {', '.join(PUBLIC)}")
+    with blank():
+        asked, public = (create(name, num_classes=1) for name in (arch, base))
+    if not compare(asked, public.state_dict()).fits:
+        raise UserError(
+            f"{base} has public ImageNet weights, but {named(arch)} has other shapes: leave the options away"
+        )
     name = PUBLIC[base][0]
     path = _cache() / name
     if not path.is_file():

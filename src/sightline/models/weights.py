@@ -5,6 +5,7 @@ Nothing is loaded half: every key and shape is compared first, and a strict load
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sightline.models.layers import Network
 
 SHOWN = 3  # keys an error names before it only counts
 KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+AGAIN = "it must be .safetensors or a torch file of tensors only; get it again"
 ADVICE = "choose the network, style and stem these weights were made for"
 _AUXILIARY = re.compile(r"aux\d+\.")  # GoogLeNet's heads for training: a file may lack them, a network may do without
 
@@ -106,9 +108,9 @@ def _other_count(pair: Reshaped, classes: int | None) -> bool:
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors in a weights file by our keys, on the CPU.
 
-    A checkpoint that holds them as "state_dict" or "model" is opened, a "module." before every key (DataParallel)
-    dropped, and a last layer called "linear" taken for our "fc". UserError when the file is missing, damaged or holds
-    something else.
+    A checkpoint that holds them as "state_dict" or "model" is opened, any "module." before every key (DataParallel)
+    dropped, and a last layer called "linear" taken for our "fc" if it has none. UserError when the file is missing,
+    damaged or holds something else.
     """
     found = _opened(path)
     for wrapper in ("state_dict", "model"):
@@ -122,8 +124,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             raise UserError(
                 f"damaged weights: {named(key)} in {named(path)} holds numbers no network can have; get the file again"
             )
-    if found and all(key.startswith("module.") for key in found):
+    while found and all(key.startswith("module.") for key in found):
         found = {key.removeprefix("module."): value for key, value in found.items()}
+    if any(key.startswith("fc.") for key in found):
+        return dict(found)
     return {f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key: v for key, v in found.items()}
 
 
@@ -132,16 +136,17 @@ def _opened(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"no weights file at {named(path)}: check the path")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return safetensors.torch.load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError as error:
         raise UserError(f"cannot read the weights in {named(path)}: {error.strerror}") from None
+    except pickle.UnpicklingError as error:
+        more = "Unsupported" in str(error)  # as a file is that torch.save(network) made
+        advice = "it holds more than tensors, which may be code: save the network's state_dict()" if more else AGAIN
+        raise UserError(f"{named(path)} is no readable weights file: {advice}") from None
     except Exception:  # of whatever kind: damaged files make the readers raise almost all there are
-        raise UserError(
-            f"{named(path)} is no readable weights file: it must be .safetensors or a torch file of tensors only; "
-            "get it again"
-        ) from None
+        raise UserError(f"{named(path)} is no readable weights file: {AGAIN}") from None
 
 
 def _plain(value: Tensor) -> bool:

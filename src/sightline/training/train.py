@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sightline.anatomy.macs import count_macs
+from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_file
 from sightline.core.machine import PeakMemory, cpu_quota, describe, versions
@@ -20,7 +21,7 @@ from sightline.data.loaders import Loader
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import export
-from sightline.models import STYLES, Network, architecture, check_size, create
+from sightline.models import STYLES, Network, architecture, check_size, create, learns_from_one
 from sightline.models.pretrained import Weights, locate
 from sightline.models.weights import load_weights
 from sightline.run import Run
@@ -32,7 +33,6 @@ from sightline.training.loop import LAST, Diverged, Interrupted, Training
 from sightline.training.recipe import Recipe
 
 CACHE_BYTES = 2 << 30
-GOLDEN = 8
 
 
 def train(
@@ -93,16 +93,23 @@ def arguments_of(
         }
     size = size or fitting_size(dataset, rows, network.size)
     stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
-    check_size(arch, size, stem=stem, style=style or STYLES[0])
+    style = style or STYLES[0]
+    check_size(arch, size, stem=stem, style=style)
+    fitted = recipe.fitted(len(rows), dataset.classes)
+    if min(fitted.batch_size or 1, len(rows)) == 1 and not learns_from_one(arch, size, stem=stem, style=style):
+        raise UserError(
+            f"{named(arch)} cannot learn from one picture of {size} pixels a step, its batch norm needs more: "
+            + ("use --batch 2 or more" if len(rows) > 1 else f"{named(dataset.path)} has no second training picture")
+        )
     return {
         "arch": arch,
         "size": size,
         "stem": stem,
-        "style": style or STYLES[0],
+        "style": style,
         "device": device,
         "cache_bytes": cache_bytes,
         "data": str(dataset.path),
-        "recipe": recipe.fitted(len(rows), dataset.classes).model_dump(),
+        "recipe": fitted.model_dump(),
         **begun,
     }
 
@@ -215,7 +222,7 @@ def _finish(
     load_checkpoint(training.best, model, None)
     best = state.history[state.best_epoch - 1]
     validation = {"top1": best["validation_top1"], "loss": best["validation_loss"]}
-    golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN]
+    golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN_IMAGES]
     export(
         model.eval(),
         arch=run.arch,

@@ -1,0 +1,71 @@
+"""Every network of the zoo trained for one epoch on pictures of 32 pixels, and its Bundle opened and verified.
+
+    python bench/one_epoch.py PICTURES [--arch NAME ...] [--bf16 NAME ...] [--out runs/one_epoch] [--json out.json]
+
+Each is one `sightline compare PICTURES --arch NAME --epochs 1` in a process of its own; what is in --out is kept, so
+that the same command goes on after a break. The figure is how far the graph's answers in the opened Bundle lie from
+those that PyTorch gave when it was made, over what is allowed (1 would be refused). One epoch at the usual
+recipe teaches deep networks little: the accuracies say that they train, not how good they are.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from figures import Figure, parser, tell
+
+from sightline.bundle import GOLDEN, MAX_DIFFERENCE
+from sightline.models import ARCHITECTURES
+from sightline.run import Run
+
+
+def trained(pictures: str, arch: str, precision: str, out: Path) -> dict[str, Any]:
+    """The comparison's entry for the one network in it."""
+    options = ["--arch", arch, "--epochs", "1", "--precision", precision, "--out", str(out), "--json"]
+    command = [sys.executable, "-m", "sightline.cli", "compare", pictures, *options]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    (network,) = json.loads(done.stdout)["networks"]
+    return dict(network)
+
+
+def verified(run: Run) -> float:
+    """The largest difference between the graph's golden logits and PyTorch's, over what is allowed."""
+    with np.load(run.path / "bundle" / GOLDEN, allow_pickle=False) as golden:
+        images, logits = golden["images"], golden["logits"]
+    difference = np.abs(run.bundle().run(images).logits - logits).max()
+    return float(difference / (MAX_DIFFERENCE + 1e-5 * np.abs(logits).max()))
+
+
+def figure(arch: str, network: dict[str, Any], run: Run) -> Figure:
+    """One line: what the training did, and whether the Bundle answers as the network did."""
+    results, recipe = run.document["results"], run.document["arguments"]["recipe"]
+    where = "bfloat16" if recipe["precision"] == "bf16" else "float32"
+    said = f"{results['train_images_per_s']:.3g} images/s in {where}, test {100 * network['top1']['mean']:.1f} %"
+    return Figure(f"{arch}/32", said, "", verified(run), "<= 1")
+
+
+def main() -> None:
+    """Train, verify and tell."""
+    arguments = parser(__doc__)
+    arguments.add_argument("pictures", help="a folder or archive of small pictures, such as CIFAR-10")
+    arguments.add_argument("--arch", choices=ARCHITECTURES, action="append")
+    arguments.add_argument("--bf16", choices=ARCHITECTURES, action="append", default=[], help="train it in bfloat16")
+    arguments.add_argument("--out", type=Path, default=Path("runs/one_epoch"), help="where the runs go")
+    options = arguments.parse_args()
+    figures = []
+    for arch in options.arch or ARCHITECTURES:
+        network = trained(options.pictures, arch, "bf16" if arch in options.bf16 else "auto", options.out)
+        figures.append(figure(arch, network, Run.open(options.out / f"{arch}-s0")))
+    counts = Run.open(options.out / f"{arch}-s0").document["data"]["counts"]
+    n = f"{len(figures)} networks, one epoch of {counts['train']:,} pictures, {counts['test']:,} test pictures"
+    title = "One epoch of every network, to a verified Bundle"
+    tell("one_epoch", title, figures, n, options.json)
+
+
+if __name__ == "__main__":
+    main()
