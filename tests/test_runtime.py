@@ -12,13 +12,13 @@ import pytest
 
 from sightline.core.errors import UserError
 from sightline.core.machine import cpu_quota
-from sightline.runtime import AT_ONCE, Session
+from sightline.runtime import CACHE, PICTURE_BYTES, Session
 from tests.tiny_graph import CHANNELS, CLASSES, SIZE, pixels, tiny_graph
 
 
-def in_slices(graph: bytes, at_once: str) -> bytes:
+def in_slices(graph: bytes, picture_bytes: str) -> bytes:
     model = onnx.load_from_string(graph)
-    model.metadata_props.add(key=AT_ONCE, value=at_once)
+    model.metadata_props.add(key=PICTURE_BYTES, value=picture_bytes)
     return bytes(model.SerializeToString())
 
 
@@ -39,7 +39,7 @@ def test_any_batch(session: Session, count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 4, 7])
 def test_a_batch_in_slices_answers_as_the_whole(session: Session, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    sliced = Session(in_slices(tiny_graph(), "3"))
+    sliced = Session(in_slices(tiny_graph(), str(CACHE // 3)))
     taken: list[int] = []
     run = sliced._session.run
     monkeypatch.setattr(
@@ -52,12 +52,16 @@ def test_a_batch_in_slices_answers_as_the_whole(session: Session, count: int, mo
 
 def test_no_pictures_give_no_answers(session: Session) -> None:
     assert session.run(pixels(0)).logits.shape == (0, CLASSES)
-    assert Session(in_slices(tiny_graph(), "3")).run(pixels(0)).logits.shape == (0, CLASSES)
+    assert Session(in_slices(tiny_graph(), str(CACHE // 3))).run(pixels(0)).logits.shape == (0, CLASSES)
+
+
+def test_a_picture_that_fills_the_cache_is_taken_alone() -> None:
+    assert Session(in_slices(tiny_graph(), str(3 * CACHE))).at_once == 1
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "many"])
-def test_slices_of_no_size_are_told(value: str) -> None:
-    with pytest.raises(UserError, match="pictures_at_once"):
+def test_pictures_of_no_size_are_told(value: str) -> None:
+    with pytest.raises(UserError, match="bytes_a_picture"):
         Session(in_slices(tiny_graph(), value))
 
 

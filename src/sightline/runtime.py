@@ -2,11 +2,12 @@
 
 Everything after training goes through `Session`, so what is measured is what is served. A graph takes `images` uint8
 [N, H, W, C] and gives `logits` [N, classes], `embedding` [N, D] and `feature_map` [N, K, h, w], all float32. Its
-metadata may say that a batch is best run in slices of so many pictures, and then it is.
+metadata may say how many bytes a picture's activations take, and then a batch is run in slices that fit the cache.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ import onnxruntime
 from sightline.core.errors import UserError, first_line, named
 from sightline.core.machine import cpu_quota
 
-AT_ONCE = "pictures_at_once"  # the metadata's key
+PICTURE_BYTES = "bytes_a_picture"  # the metadata's key
+CACHE = 24 * 2**20  # bytes of the last cache that a processor of today has for itself
 
 
 class Outputs(NamedTuple):
@@ -50,10 +52,10 @@ class Session:
             raise UserError(f"{where} is no Sightline graph: it must take images and give {', '.join(Outputs._fields)}")
         self.input_shape: tuple[int, int, int] = tuple(inputs[0].shape[1:])
         self.threads: int = options.intra_op_num_threads
-        at_once = self._session.get_modelmeta().custom_metadata_map.get(AT_ONCE)
-        if at_once is not None and not (at_once.isdecimal() and int(at_once)):
-            raise UserError(f"damaged graph: {where} says {AT_ONCE} is {named(at_once)}, not a count; make it again")
-        self.at_once: int | None = int(at_once) if at_once else None
+        said = self._session.get_modelmeta().custom_metadata_map.get(PICTURE_BYTES)
+        if said is not None and not re.fullmatch("[1-9][0-9]{0,17}", said):
+            raise UserError(f"damaged graph: {where} says {PICTURE_BYTES} is {named(said)}, not a count; make it again")
+        self.at_once: int | None = max(1, CACHE // int(said)) if said else None
 
     def run(self, images: np.ndarray, *, only: Sequence[str] = Outputs._fields) -> Outputs:
         """The outputs named in `only` for uint8 `images` [N, H, W, C]; UserError for another kind or shape."""

@@ -199,7 +199,6 @@ def test_a_budget_ends_a_run_with_its_schedule(digits: Dataset, tmp_path: Path) 
     run = train(digits, "resnet20", recipe(epochs=None, budget_s=6), tmp_path / "run")
     history = run.history()
     assert history[-1]["lr"] < 0.05 * 0.1
-    assert history[-1]["epoch"] > 1
     assert run.document["status"] == "done"
 
 

@@ -27,10 +27,10 @@ from sightline.bundle import GOLDEN_IMAGES, Bundle, disagreement, write_bundle
 from sightline.core.errors import UserError
 from sightline.core.machine import versions
 from sightline.data.preprocess import Preprocess
-from sightline.export.slices import pictures_at_once
+from sightline.export.slices import bytes_a_picture
 from sightline.models import Network
 from sightline.models.resnet import Pad
-from sightline.runtime import AT_ONCE, Outputs, Session
+from sightline.runtime import PICTURE_BYTES, Outputs, Session
 
 OPSET = 20
 
@@ -103,7 +103,7 @@ class Graph(nn.Module):
 def to_onnx(network: Network, preprocess: Preprocess) -> bytes:
     """The ONNX file of `network` (evaluating, on the CPU; it is not changed), one piece, its batch of any size.
 
-    Where slices of a batch run faster than the whole, its metadata says of how many pictures (`runtime.AT_ONCE`).
+    Where slices of a batch run faster than the whole, its metadata says so (`runtime.PICTURE_BYTES`).
     """
     graph = Graph(_mended(copy.deepcopy(network)), preprocess)
     example = torch.zeros(2, preprocess.size, preprocess.size, preprocess.channels, dtype=torch.uint8)
@@ -114,9 +114,9 @@ def to_onnx(network: Network, preprocess: Preprocess) -> bytes:
         )  # fmt: skip
     assert program is not None
     proto = program.model_proto
-    at_once = pictures_at_once(network, preprocess)
-    if at_once is not None:
-        proto.metadata_props.add(key=AT_ONCE, value=str(at_once))
+    needed = bytes_a_picture(network, preprocess)
+    if needed is not None:
+        proto.metadata_props.add(key=PICTURE_BYTES, value=str(needed))
     return bytes(proto.SerializeToString())
 
 

@@ -1,8 +1,8 @@
-"""How many pictures of a batch a graph should take at once.
+"""Which graphs take a batch in slices, and how much of the cache a picture needs in them.
 
 A whole batch reads the weights once; slices of it read them once each, and keep what layers pass on in the processor's
 cache instead of sending it through memory. So slices pay where a picture's activations outweigh the weights, as in the
-MobileNets and EfficientNets at their own size, and not in a ResNet-50, VGG or AlexNet (LOG.md, "Batches in slices").
+MobileNets, EfficientNet and googlenet_small at their own size, and nowhere else in the zoo (bench/zoo.py).
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from sightline.data.preprocess import Preprocess
 from sightline.models import Network
 
 FLOAT32 = 4  # bytes
-CACHE = 24 * 2**20  # bytes of the last cache that a processor of today has for itself
 
 
-def pictures_at_once(network: Network, preprocess: Preprocess) -> int | None:
-    """Pictures whose activations fit the cache, one at least; None where whole batches are faster."""
+def bytes_a_picture(network: Network, preprocess: Preprocess) -> int | None:
+    """Bytes of the most activations there are at one time for one picture; None where whole batches are faster."""
     picture = (preprocess.channels, preprocess.size, preprocess.size)
     layers = layers_of(network, (1, *picture))
     weights = sum(layer.weights for layer in layers)
@@ -25,4 +24,4 @@ def pictures_at_once(network: Network, preprocess: Preprocess) -> int | None:
     if weights >= passed_on:
         return None
     channels, height, width = picture
-    return max(1, CACHE // (FLOAT32 * peak_activations(layers, channels * height * width)))
+    return FLOAT32 * peak_activations(layers, channels * height * width)
