@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from sightline.anatomy.arithmetic import Convolution, Window, convolution, parse_padding, parse_shape, pooling
+from sightline.anatomy.arithmetic import Convolution, Slide, convolution, parse_padding, parse_shape
 from sightline.core.errors import UserError
 from sightline.models.layers import SameConv2d
 
@@ -43,13 +43,6 @@ def test_the_courses_other_convolutions(shape: tuple[int, int, int], asked: dict
     document = convolution(shape, **asked)
     assert document["macs"] == macs
     assert document["formula"]["macs"].endswith(f"= {macs:,}")
-
-
-def test_pooling() -> None:
-    document = pooling((28, 28, 192), kernel=3)
-    assert document["output"] == [26, 26, 192]
-    assert document["formula"]["height"] == "floor((28 + 2*0 - 1*(3 - 1) - 1) / 1) + 1 = 26"
-    assert (document["parameters"], document["macs"]) == (0, 0)
 
 
 def test_grouped_formula_and_uneven_padding_are_spelt_out() -> None:
@@ -90,26 +83,27 @@ def test_any_convolution_is_torchs(
 @given(sizes, kernels, dilations)
 def test_same_is_torchs_same(size: int, kernel: int, dilation: int) -> None:
     x, weight = torch.randn(1, 1, size, size), torch.randn(1, 1, kernel, kernel)
-    window = Window(kernel, dilation=dilation)
-    before, after = window.sides(size)
+    slide = Slide(kernel, dilation=dilation)
+    before, after = slide.sides(size)
     theirs = F.conv2d(x, weight, padding="same", dilation=dilation)
     ours = F.conv2d(F.pad(x, (before, after, before, after)), weight, dilation=dilation)
-    assert window.output(size) == size
+    assert slide.output(size) == size
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-@settings(max_examples=100, deadline=None)
-@given(sizes, kernels, strides, st.integers(0, 3), dilations)
-def test_any_pooling_is_torchs(size: int, kernel: int, stride: int, padding: int, dilation: int) -> None:
-    x = torch.zeros(1, 2, size, size)
+@settings(max_examples=200, deadline=None)
+@given(sizes, kernels, strides, st.data(), dilations)
+def test_a_pooling_slides_as_torchs(size: int, kernel: int, stride: int, data: st.DataObject, dilation: int) -> None:
+    """Where the kernel does not fit, torch refuses too."""
+    padding = data.draw(st.integers(0, kernel // 2))  # torch takes no more for a pooling
+    slide, x = Slide(kernel, stride, padding, dilation), torch.zeros(1, 1, size, size)
     try:
-        theirs = F.max_pool2d(x, kernel, stride, padding, dilation).shape[2:]
+        theirs = F.max_pool2d(x, kernel, stride, padding, dilation).shape[2]
     except RuntimeError:
-        return  # torch refuses padding of more than half a kernel too, which the arithmetic does not mind
-    assert pooling((size, size, 2), kernel=kernel, stride=stride, padding=padding, dilation=dilation)["output"] == [
-        *theirs,
-        2,
-    ]
+        with pytest.raises(UserError, match="does not fit"):
+            slide.output(size)
+        return
+    assert slide.output(size) == theirs
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The arithmetic of a convolution: its output size, parameters and multiply-adds, with the formula filled in.
 
-One MAC is one multiply-add; the bias is a parameter and no MAC (the papers' convention, who call MACs "FLOPs").
+MACs are those of `sightline.anatomy.layer`: the bias is a parameter and no MAC.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PARAMETERS = "filters x kernel x kernel x (channels / groups) + filters"
 
 
 @dataclass(frozen=True)
-class Window:
+class Slide:
     """A square kernel that slides over a picture: what convolution and pooling share. Sizes are in pixels.
 
     `padding` is a number of zeros on each side, "valid" (none) or "same" (TensorFlow's: the output is
@@ -75,7 +75,7 @@ class Window:
 class Convolution:
     """A convolution of `filters` square kernels over an input of `height` x `width` x `channels`.
 
-    Paddings are those of `Window`. UserError, with what to do, for values below 1, groups that do not divide channels
+    Paddings are those of `Slide`. UserError, with what to do, for values below 1, groups that do not divide channels
     and filters, and a kernel larger than the padded input.
     """
 
@@ -99,17 +99,17 @@ class Convolution:
                     "that channels and filters must both be multiples of the groups"
                 )
         for size in (self.height, self.width):
-            self.window.output(size)
+            self.slide.output(size)
 
     @property
-    def window(self) -> Window:
+    def slide(self) -> Slide:
         """The kernel that slides."""
-        return Window(self.kernel, self.stride, self.padding, self.dilation)
+        return Slide(self.kernel, self.stride, self.padding, self.dilation)
 
     @property
     def output(self) -> Shape:
         """Height, width and channels of what comes out."""
-        return self.window.output(self.height), self.window.output(self.width), self.filters
+        return self.slide.output(self.height), self.slide.output(self.width), self.filters
 
     @property
     def weights(self) -> int:
@@ -134,8 +134,8 @@ class Convolution:
         share = f"{self.channels}" if self.groups == 1 else f"({self.channels} / {self.groups})"
         one = f"{filters} x {self.kernel} x {self.kernel} x {share}"
         return {
-            "height": self.window.formula(self.height),
-            "width": self.window.formula(self.width),
+            "height": self.slide.formula(self.height),
+            "width": self.slide.formula(self.width),
             "macs": f"{height} x {width} x {one} = {self.macs:,}",
             "parameters": f"{one} + {filters} = {self.parameters:,}",
         }
@@ -153,7 +153,7 @@ def parse_shape(text: str) -> Shape:
 
 
 def parse_padding(text: str) -> int | str:
-    """A number of pixels where `text` is one; else the word as it is, which `Window` judges."""
+    """A number of pixels where `text` is one; else the word as it is, which `Slide` judges."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text
 
 
@@ -161,11 +161,19 @@ def convolution(
     shape: Shape, *, filters: int, kernel: int, stride: int = 1, padding: int | str = "same", dilation: int = 1,
     groups: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
-    """The document of one convolution over `shape` (height, width, channels); UserErrors of `Convolution`."""
+    """The document of one convolution over `shape` (height, width, channels); UserErrors of `Convolution`.
+
+    Its `zeros` are top, bottom, left, right.
+    """
     made = Convolution(*shape, filters, kernel, stride, padding, dilation, groups)
     return {
         "kind": "convolution",
-        **_window(made.window, shape),
+        "input": list(shape),
+        "kernel": kernel,
+        "stride": stride,
+        "dilation": dilation,
+        "padding": padding,
+        "zeros": [*made.slide.sides(made.height), *made.slide.sides(made.width)],
         "filters": filters,
         "groups": groups,
         "output": list(made.output),
@@ -176,37 +184,6 @@ def convolution(
         "parameters": made.parameters,
         "macs": made.macs,
         "flops": 2 * made.macs,
-    }
-
-
-def pooling(
-    shape: Shape, *, kernel: int, stride: int = 1, padding: int | str = "valid", dilation: int = 1
-) -> dict[str, Any]:
-    """The document of one pooling over `shape`: no parameters, and comparisons or sums are no MACs."""
-    for name, value in zip(("height", "width", "channels"), shape, strict=True):
-        _at_least_one(name, value)
-    window, (height, width, channels) = Window(kernel, stride, padding, dilation), shape
-    return {
-        "kind": "pooling",
-        **_window(window, shape),
-        "output": [window.output(height), window.output(width), channels],
-        "general": {"output": OUTPUT},
-        "formula": {"height": window.formula(height), "width": window.formula(width)},
-        "parameters": 0,
-        "macs": 0,
-        "flops": 0,
-    }
-
-
-def _window(window: Window, shape: Shape) -> dict[str, Any]:
-    """What was asked for; zeros as top, bottom, left, right."""
-    return {
-        "input": list(shape),
-        "kernel": window.kernel,
-        "stride": window.stride,
-        "dilation": window.dilation,
-        "padding": window.padding,
-        "zeros": [*window.sides(shape[0]), *window.sides(shape[1])],
     }
 
 

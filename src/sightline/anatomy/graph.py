@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -40,8 +40,8 @@ def _field(layer: Layer, read: Sequence[tuple[int, int]]) -> tuple[int, int] | N
     return field + reach * step, step * max(layer.window.stride)
 
 
-def depth(layers: Sequence[Layer], kinds: Collection[str] = WEIGHTED) -> int:
-    """How many layers of these kinds lie one behind another on the longest way to the last of `layers`.
+def depth(layers: Sequence[Layer]) -> int:
+    """How many convolutions and linear layers lie one behind another on the longest way to the last of `layers`.
 
     This is how papers count: the 22 of GoogLeNet, the 50 of ResNet-50, without the projections of shortcuts and the
     gates of squeeze-and-excitation beside the way. Receptive fields must be known.
@@ -50,16 +50,16 @@ def depth(layers: Sequence[Layer], kinds: Collection[str] = WEIGHTED) -> int:
     whole = {layer.name for layer in layers if layer.receptive_field is None}
     for layer in layers:
         ways = [name for name in layer.inputs if name not in whole] or layer.inputs
-        behind[layer.name] = max((behind.get(name, 0) for name in ways), default=0) + (layer.kind in kinds)
+        behind[layer.name] = max((behind.get(name, 0) for name in ways), default=0) + (layer.kind in WEIGHTED)
     return behind[layers[-1].name]
 
 
 def peak_activations(layers: Sequence[Layer], picture: int) -> int:
     """Elements held at the worst moment of a pass over a picture of so many elements.
 
-    Assumed: layers run in this order; a tensor is freed after its last reader; batch norm is folded into its
-    convolution; what works element by element (activation, dropout, sum, gate) writes over an operand that nobody
-    reads later. Scratch memory of the kernels is not counted.
+    Assumed: layers run in this order; a tensor is freed after its last reader; what works element by element (batch
+    norm, activation, dropout, sum, gate) writes over an operand that nobody reads later. Scratch memory of the kernels
+    is not counted.
     """
     last = {name: step for step, layer in enumerate(layers) for name in layer.inputs}
     held = {PICTURE: picture}  # buffers by the name of what is in them

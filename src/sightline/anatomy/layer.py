@@ -17,7 +17,7 @@ from torch.nn.modules.pooling import _AdaptiveAvgPoolNd, _AvgPoolNd, _MaxPoolNd
 from sightline.core.errors import UserError, named
 from sightline.models.resnet import Pad
 
-Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+AnyConv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 WEIGHTED = ("Conv1d", "Conv2d", "Conv3d", "Linear")
 IN_PLACE = tuple(f"torch.nn.modules.{room}" for room in ("activation", "batchnorm", "dropout", "flatten"))
 
@@ -40,6 +40,7 @@ class Window:
 class Layer:
     """A layer as it ran. `inputs` are the names of the layers it reads, "input" for the picture.
 
+    `weights` are its parameters but biases and those of batch norm, `channels` how many numbers a place they make.
     `output` is without the batch, `macs` and `activations` (elements of the output) are of the whole batch. `in_place`:
     it works element by element, so it may write over what it reads. `receptive_field` is in pixels of the picture, None
     where the whole picture is seen.
@@ -52,6 +53,7 @@ class Layer:
     window: Window | None = None
     parameters: int = 0
     weights: int = 0
+    channels: int = 0
     macs: int = 0
     activations: int = 0
     in_place: bool = False
@@ -84,7 +86,7 @@ class Layer:
 def is_layer(module: nn.Module) -> bool:
     """Whether `module` counts as one layer, not as a container of others."""
     own = type(module).__module__.startswith("torch.nn.modules") and not isinstance(module, nn.Sequential)
-    return isinstance(module, Convolution | Pad) or (own and not any(module.children()))
+    return isinstance(module, AnyConv | Pad) or (own and not any(module.children()))
 
 
 def kind_of(module: nn.Module) -> str:
@@ -106,7 +108,7 @@ def macs_of(name: str, module: nn.Module, output: Tensor) -> int:
     UserError that names it when it has parameters and is no convolution, linear layer or batch norm: it would
     otherwise count as nothing.
     """
-    if isinstance(module, Convolution):
+    if isinstance(module, AnyConv):
         return output.numel() * prod(module.weight.shape[1:])
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features
@@ -126,7 +128,7 @@ def unknown(name: str, kind: str) -> UserError:
 def window_of(module: nn.Module, before: tuple[int, ...], after: tuple[int, ...]) -> Window | None:
     """The window of a convolution or pooling between shapes `before` and `after` [N, K, h, w]; None for others."""
     spatial = len(before) - 2
-    if isinstance(module, Convolution):
+    if isinstance(module, AnyConv):
         padding = _padding(module, before[2:], after[2:])
         return Window(module.kernel_size, module.stride, padding, module.dilation, module.groups)
     if isinstance(module, _MaxPoolNd | _AvgPoolNd):
@@ -150,7 +152,7 @@ def adaptive(before: tuple[int, ...], after: tuple[int, ...]) -> Window:
     return Window(kernel, stride, (0,) * len(before), (1,) * len(before))
 
 
-def _padding(module: Convolution, before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...]:
+def _padding(module: AnyConv, before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...]:
     """The zeros on each side, found from the sizes where the layer itself decides (SAME), odd ones last."""
     if not isinstance(module.padding, str) and any(module.padding):
         return tuple(module.padding)

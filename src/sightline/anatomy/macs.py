@@ -1,7 +1,6 @@
 """Multiply-adds of a network, traced on the meta device: shapes flow, no number is computed, no weight is copied.
 
-One MAC is one multiply-add of a convolution or linear layer; bias, batch norm, activations and pooling are not counted
-(the papers' convention, who call it "FLOPs"). Counted is what runs in evaluation, so auxiliary heads are not.
+What a MAC is says `sightline.anatomy.layer`. Counted is what runs in evaluation, so auxiliary heads are not.
 """
 
 from __future__ import annotations

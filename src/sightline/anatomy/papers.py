@@ -1,7 +1,6 @@
 """The figures the papers and the course's notes state, ours beside them, and a sentence wherever they disagree.
 
-Ours are counted when the table is made. MACs are the multiply-adds of convolutions and linear layers, without bias,
-batch norm, activations and pooling: what the papers call FLOPs (FLOPs proper are twice as many).
+Ours are counted when the table is made; what a MAC is says `sightline.anatomy.layer`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sightline.anatomy import differences
-from sightline.anatomy.arithmetic import Convolution, Window
+from sightline.anatomy.arithmetic import Convolution, Slide
 from sightline.anatomy.cost import build, cost, parameters
 from sightline.anatomy.trace import trace
 from sightline.models import architecture
@@ -118,7 +117,7 @@ def _arithmetic() -> Iterator[Row]:
     _, one, _, three, _, branch, pool = INCEPTIONS["inception3a"]
     separable = depthwise.macs + pointwise.macs
     for network, figure, ours, stated in (
-        ("3x3 pool, stride 1, no padding", "output of 28", Window(3, padding="valid").output(28), 26),
+        ("3x3 pool, stride 1, no padding", "output of 28", Slide(3, padding="valid").output(28), 26),
         ("5x5, 32 filters, on 28x28x192", "MACs", five.macs, 120_422_400),
         ("1x1, 16 filters, on 28x28x192", "MACs", squeeze.macs, 2_408_448),
         ("5x5, 32 filters, on 28x28x16", "MACs", after.macs, 10_035_200),

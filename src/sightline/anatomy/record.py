@@ -173,6 +173,7 @@ class _Recorder(TorchDispatchMode):
             window=window,
             parameters=sum(p.numel() for p in fresh),
             weights=sum(p.numel() for p in fresh if p.dim() > 1),
+            channels=sum(p.shape[0] for p in fresh if p.dim() > 1),
             macs=macs,
             activations=made.numel(),
             in_place=in_place,

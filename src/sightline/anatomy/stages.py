@@ -9,7 +9,7 @@ from itertools import groupby
 
 from torch import nn
 
-from sightline.anatomy.layer import WEIGHTED, Convolution, Layer
+from sightline.anatomy.layer import WEIGHTED, AnyConv, Layer
 
 POOLS = ("MaxPool2d", "AvgPool")
 
@@ -66,7 +66,7 @@ def _cut(top: str, layers: Sequence[Layer]) -> list[str]:
 
 def _blocks(modules: dict[str, nn.Module]) -> set[str]:
     """The parts that have several convolutions and are no mere rows of such parts."""
-    inside = Counter(part for name, m in modules.items() if isinstance(m, Convolution) for part in _above(name))
+    inside = Counter(part for name, m in modules.items() if isinstance(m, AnyConv) for part in _above(name))
     rows = {part.rpartition(".")[0] for part, count in inside.items() if count > 1}
     return {
         part for part, count in inside.items()

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
+from math import prod
 from typing import Any
 
 import torch
 
+from sightline.anatomy.cost import CLASSES, parameters
 from sightline.anatomy.graph import depth, peak_activations, with_receptive_fields
 from sightline.anatomy.layer import Layer
 from sightline.anatomy.record import record
 from sightline.anatomy.stages import with_stages
-from sightline.models import Network, architecture, check_size, create
+from sightline.models import architecture, check_size, create
 from sightline.models.blank import blank
 
 FLOAT32 = 4  # bytes
-CLASSES = {"imagenet": 1000, "small": 10}
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,19 @@ class Anatomy:
     def total(self) -> dict[str, Any]:
         """The whole network.
 
-        Sizes are of what runs in evaluation: in float32 4 bytes a parameter; in int8 1 byte a weight of a convolution
-        or linear layer and, batch norm folded into it, 4 bytes for the bias and 4 for the scale of each output channel.
+        Sizes are of what runs, batch norm folded into the convolutions: the weights of convolutions and linear layers
+        and a bias an output channel, 4 bytes each in float32; in int8 a weight is 1 byte, a channel also has a scale.
         """
-        running = self.parameters - self.auxiliary
-        weighted = [layer for layer in self.layers if layer.weights]
-        channels, height, width = self.input
+        weights, channels = (sum(getattr(layer, key) for layer in self.layers) for key in ("weights", "channels"))
         return {
             "layers": depth(self.layers),
             "parameters": self.parameters,
-            "parameters_without_auxiliary": running,
+            "parameters_without_auxiliary": self.parameters - self.auxiliary,
             "macs": self.macs,
             "flops": 2 * self.macs,
-            "float32_bytes": FLOAT32 * running,
-            "int8_bytes": sum(layer.weights + 8 * layer.output[0] for layer in weighted),
-            "peak_activation_bytes": FLOAT32 * peak_activations(self.layers, channels * height * width),
+            "float32_bytes": FLOAT32 * (weights + channels),
+            "int8_bytes": weights + 2 * FLOAT32 * channels,
+            "peak_activation_bytes": FLOAT32 * peak_activations(self.layers, prod(self.input)),
             "receptive_field": max((x.receptive_field for x in self.layers if x.receptive_field), default=None),
         }
 
@@ -119,9 +118,5 @@ def trace(
         raise
     layers = with_stages(network, with_receptive_fields(layers))
     return Anatomy(
-        name, style, stem or found.stems[0], (in_channels, size, size), num_classes, tuple(layers), _parameters(network)
+        name, style, stem or found.stems[0], (in_channels, size, size), num_classes, tuple(layers), parameters(network)
     )
-
-
-def _parameters(network: Network) -> int:
-    return sum(p.numel() for p in network.parameters())
