@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import io
 import xml.etree.ElementTree as ET
@@ -13,28 +12,35 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch import Tensor, nn
 
+from sightline.anatomy.macs import layers_of
+from sightline.anatomy.trace import trace
 from sightline.core.wording import printable
-from sightline.report import anatomy_page
 from sightline.report.anatomy_blocks import OUTSIDE, Block, boxes, stages
+from sightline.report.anatomy_charts import along_depth
 from sightline.report.anatomy_layout import Plan, plan
-from sightline.report.anatomy_page import FAMILIES, write_page, write_png
+from sightline.report.anatomy_page import FAMILIES, totals, write_page, write_png
 from sightline.report.anatomy_picture import Head, svg
-from tests.report import networks
 from tests.report.reading import Parsed, read
 from tests.report.test_browser import browser as browser
 from tests.report.test_browser import opened
 from tests.strategies import hostile_names
 
+SVG = "{http://www.w3.org/2000/svg}"
 REAL = (
     "googlenet", "googlenet:aux=no", "googlenet_naive", "resnet18", "resnet50", "resnet152", "plain34", "resnet20",
     "resnet56:shortcut=C", "alexnet", "vgg16_bn", "mobilenet_v1", "mobilenet_v2:width=0.5", "efficientnet_b0",
     "efficientnet_b7",
 )  # fmt: skip
+RESIDUAL = "resnet20:shortcut=B"
 ROWS = [
-    {"network": name, "top1": top1, "top5": 90.0, "size": 224, "source": "a table", "parameters": n, "macs": 70 * n}
-    for name, top1, n in (("alexnet", 56.5, 61e6), ("resnet18", 69.8, 11.7e6), ("little resnet", 71.0, 9e6))
-]
+    {"network": name, "row": f"{name} of old", "top1": top1, "top5": top5, "size": 224, "source": "a table",
+     "parameters": n, "macs": 70 * n}
+    for name, top1, top5, n in (
+        ("alexnet", 56.5, 79.1, 61e6), ("resnet18", 69.8, 89.1, 11.7e6), (RESIDUAL, 71.0, None, 9e6),
+    )
+]  # fmt: skip
 IDEA = {
     "name": "1x1 reduction",
     "what": "Squeeze first.",
@@ -49,7 +55,14 @@ SCALING = {
         "along": "phi",
         "points": [{"at": i, "network": "n", "macs": 2**i, "parameters": i + 1} for i in (0, 1)],
     },
-    "width": {"along": "width", "points": []},
+    "MobileNet v1": {
+        "along": "width",
+        "points": [{"at": i, "network": "n", "macs": 3**i, "parameters": 2**i} for i in (1, 2)],
+    },
+    "MobileNet v2": {
+        "along": "width",
+        "points": [{"at": i, "network": "n", "macs": 2**i, "parameters": i} for i in (1, 2)],
+    },
 }
 
 
@@ -58,8 +71,7 @@ def full(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def against() -> dict[str, Any]:
-    plain, residual = networks.residual("little plain", shortcut=False), networks.residual()
-    return full({"kind": "anatomies", "networks": [plain, residual]})
+    return full({"kind": "anatomies", "networks": [traced("plain20"), traced(RESIDUAL)]})
 
 
 def page_of(document: dict[str, Any], folder: Path) -> Parsed:
@@ -68,8 +80,6 @@ def page_of(document: dict[str, Any], folder: Path) -> Parsed:
 
 
 def traced(name: str) -> dict[str, Any]:
-    from sightline.anatomy.trace import trace
-
     return trace(name).document()
 
 
@@ -81,7 +91,7 @@ def block_named(document: dict[str, Any], name: str) -> Block:
     return next(block for stage in stages(document) for block in stage.blocks if block.names[0] == name)
 
 
-@pytest.mark.parametrize("document", [full(networks.inception()), against()], ids=["one", "several"])
+@pytest.mark.parametrize("document", [full(traced("googlenet")), against()], ids=["one", "several"])
 def test_the_page_is_one_file_under_a_strict_policy(document: dict[str, Any], tmp_path: Path) -> None:
     parsed = page_of(document, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
@@ -104,7 +114,7 @@ def test_the_page_is_one_file_under_a_strict_policy(document: dict[str, Any], tm
 
 
 def test_every_stage_block_and_layer_is_named(tmp_path: Path) -> None:
-    document = networks.residual()
+    document = traced(RESIDUAL)
     text = page_of(document, tmp_path).text
     for stage in document["stages"]:
         assert stage["name"] in text
@@ -115,13 +125,20 @@ def test_every_stage_block_and_layer_is_named(tmp_path: Path) -> None:
     assert f"{document['total']['macs']:,}" in text
 
 
-def test_auxiliary_parameters_are_said(tmp_path: Path) -> None:
-    document = {**networks.inception(), "auxiliary": {"parameters": 6_379_984}}
-    assert "6,379,984 of the parameters are in auxiliary heads" in page_of(document, tmp_path).text
+def test_auxiliary_heads_are_said_on_page_comparison_and_picture(tmp_path: Path) -> None:
+    googlenet, other = traced("googlenet"), traced(RESIDUAL)
+    text = page_of(googlenet, tmp_path).text
+    assert "6.6\u00a0M of them running" in text
+    assert "without their 6,379,984 parameters" in text
+    compared = page_of({"kind": "anatomies", "networks": [other, googlenet]}, tmp_path).text
+    assert "of them running272\u00a0k6.6\u00a0M" in compared
+    for documents, said in (([googlenet], True), ([other, googlenet], True), ([other], False)):
+        assert ("of them running" in [total.word for column in totals(documents) for total in column]) is said
+    assert "running" not in page_of(other, tmp_path).text
 
 
 def test_an_inception_module_has_four_branches_that_meet_in_one_wide_box() -> None:
-    laid = plan(block_named(networks.inception(), "inception3a"))
+    laid = plan(block_named(traced("googlenet"), "inception3a"))
     *branches, joined = laid.placed
     assert len(branches) == 7
     assert len({place.x for place in branches}) == 4
@@ -133,7 +150,7 @@ def test_an_inception_module_has_four_branches_that_meet_in_one_wide_box() -> No
 
 
 def test_shortcuts_are_dashed_where_they_change_nothing_and_have_a_box_where_they_project() -> None:
-    document = networks.residual()
+    document = traced(RESIDUAL)
     identity, projected = plan(block_named(document, "layer2.1")), plan(block_named(document, "layer2.0"))
     assert sum(edge.identity for edge in identity.edges) == 1
     assert len({place.x for place in identity.placed}) == 1
@@ -142,14 +159,14 @@ def test_shortcuts_are_dashed_where_they_change_nothing_and_have_a_box_where_the
 
 
 def test_a_plain_network_has_no_shortcut(tmp_path: Path) -> None:
-    plain = networks.residual(shortcut=False)
+    plain = traced("plain20")
     assert not any(edge.identity for laid in plans(plain) for edge in laid.edges)
     assert "edge identity" not in {a.get("class") for a in page_of(plain, tmp_path).all("path")}
-    assert "edge identity" in {a.get("class") for a in page_of(networks.residual(), tmp_path).all("path")}
+    assert "edge identity" in {a.get("class") for a in page_of(traced(RESIDUAL), tmp_path).all("path")}
 
 
 def test_squeeze_and_excitation_stands_aside_and_the_identity_goes_around_it() -> None:
-    laid = plan(block_named(networks.squeezed(), "features.1.0"))
+    laid = plan(block_named(traced("efficientnet_b0"), "features.2.1"))
     trunk = laid.placed[0].x
     aside = [place.box.name.rsplit(".", 1)[1] for place in laid.placed if place.x > trunk]
     assert aside == ["avgpool", "fc1", "fc2"]
@@ -158,25 +175,32 @@ def test_squeeze_and_excitation_stands_aside_and_the_identity_goes_around_it() -
 
 
 def test_batch_norm_and_activation_stand_in_the_box_of_their_convolution() -> None:
-    first, _, last = block_named(networks.residual(), "layer1.0").boxes
-    assert first.lines == ("3×3 conv", "BN · ReLU", "56×56×64")
+    first, _, last = block_named(traced(RESIDUAL), "layer1.0").boxes
+    assert first.lines == ("3×3 conv", "BN · ReLU", "32×32×16")
     assert first.layers == 3
-    assert last.lines == ("add", "ReLU", "56×56×64")
+    assert last.lines == ("add", "ReLU", "32×32×16")
+
+
+class Twice(nn.Module):
+    """What its activation reads is read again behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu = nn.Conv2d(3, 4, 1), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return y + self.relu(y)
 
 
 def test_an_activation_that_is_not_alone_in_reading_has_its_own_box() -> None:
-    network = networks.Network(3, 8)
-    network.within("a")
-    y = network.conv("conv", "input", 4, norm=False, relu=False)
-    relu = network.layer("relu", "ReLU", [4, 8, 8], [y])
-    network.layer("add", "Add", [4, 8, 8], [y, relu])
-    assert [box.name for box in boxes(network.document("n"))] == ["conv", "relu", "add"]
+    layers = [layer.document() for layer in layers_of(Twice(), (1, 3, 8, 8))]
+    assert [box.name for box in boxes({"input": [3, 8, 8], "layers": layers})] == ["conv", "relu", "add"]
 
 
 def test_blocks_that_differ_in_anything_are_not_collapsed() -> None:
-    document = networks.residual()
-    assert [b.times for s in stages(document) if s.name == "layer1" for b in s.blocks] == [3]
-    changed = copy.deepcopy(document)
+    changed = traced(RESIDUAL)
+    assert [b.times for s in stages(changed) if s.name == "layer1" for b in s.blocks] == [3]
     next(x for x in changed["layers"] if x["name"] == "layer1.1.conv2")["parameters"] += 1
     assert [b.times for s in stages(changed) if s.name == "layer1" for b in s.blocks] == [1, 1, 1]
 
@@ -218,43 +242,53 @@ def test_the_comparison_says_how_many_times(tmp_path: Path) -> None:
     document = against()
     parsed = page_of(document, tmp_path)
     plain, residual = (network["total"]["macs"] for network in document["networks"])
-    assert f"{plain:,}" in parsed.text
-    assert f"{residual:,}" in parsed.text
+    exact = {a.get("title") for a in parsed.all("td")}
+    assert {f"{plain:,}", f"{residual:,}"} < exact
     assert f"× {residual / plain:.3g}" in parsed.text
     assert "the same" in parsed.text
-    assert "little plain against little resnet" in parsed.text
+    assert f"plain20 against {RESIDUAL}" in parsed.text
     drawings = [a for a in parsed.all("div") if a.get("class") == "drawing"]
     assert len(drawings) == 2
 
 
+def test_of_stages_that_crowd_each_other_the_wide_keep_their_names() -> None:
+    marked = along_depth(boxes(traced("googlenet")), "activations", "numbers").to_dict()
+    values = [value for data in marked["datasets"].values() for value in data]
+    named = {value["stage"] for value in values if "start" in value}
+    assert {"conv1", "inception3a", "inception5b"} < named
+    assert "conv3" not in named  # two boxes wide, just before inception3a
+
+
 def test_published_accuracies_ideas_and_scaling_are_shown_where_the_document_has_them(tmp_path: Path) -> None:
-    parsed = page_of(full(networks.residual()), tmp_path)
+    parsed = page_of(full(traced(RESIDUAL)), tmp_path)
     assert [a["id"] for a in parsed.all("section")] == ["totals", "stages", "depth", "price", "ideas", "layers"]
     specs = {a["data-spec"] for a in parsed.all("div") if "data-spec" in a}
-    assert {"spec-price-macs", "spec-price-parameters", "spec-scaling-macs"} < specs
+    assert {"spec-price-macs", "spec-price-parameters"} < specs
+    assert {spec for spec in specs if "scaling" in str(spec)} == {"spec-scaling-phi", "spec-scaling-width"}
+    assert "a table: alexnet of old" in parsed.text
     assert [a for a in parsed.all("tr") if a.get("class") == "ours"]
     assert "10.3\u00a0% of the MACs: 9.7 times fewer" in parsed.text
     assert "None is published" not in parsed.text
-    assert "None is published for little googlenet" in page_of(full(networks.inception()), tmp_path).text
-    bare = page_of(networks.residual(), tmp_path)
+    assert "None is published for googlenet" in page_of(full(traced("googlenet")), tmp_path).text
+    bare = page_of(traced(RESIDUAL), tmp_path)
     assert [a["id"] for a in bare.all("section")] == ["totals", "stages", "depth", "layers"]
 
 
 def test_drawings_say_what_they_show_to_those_who_do_not_see_them(tmp_path: Path) -> None:
-    drawings = [a for a in page_of(networks.inception(), tmp_path).all("svg") if a.get("class") == "block"]
+    drawings = [a for a in page_of(traced("googlenet"), tmp_path).all("svg") if a.get("class") == "block"]
     assert drawings
     assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
     assert any("concatenate, 64 + 128 + 32 + 32" in str(a["aria-label"]) for a in drawings)
 
 
-def renamed(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The document with hostile names for the network, a stage, a block and a layer."""
-    changed = copy.deepcopy(document)
+def renamed(names: list[str]) -> dict[str, Any]:
+    """The residual network with hostile names for itself, a kind, a stage, a block and a layer."""
+    changed = traced(RESIDUAL)
     changed["name"], changed["style"] = names[0], names[1]
     for layer in changed["layers"]:
         layer["stage"] = names[1] if layer["stage"] == "layer1" else layer["stage"]
         layer["block"] = names[2] if layer["block"] == "layer2.0" else layer["block"]
-        layer["kind"] = names[0] if layer["kind"] == "MaxPool2d" else layer["kind"]
+        layer["kind"] = names[0] if layer["kind"] == "AvgPool" else layer["kind"]
         layer["name"] = names[1] if layer["name"] == "conv1" else layer["name"]
         layer["inputs"] = [names[1] if name == "conv1" else name for name in layer["inputs"]]
     for stage in changed["stages"]:
@@ -263,16 +297,21 @@ def renamed(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 # A name equal to one the network has already would be another network, not a hostile one.
+TAKEN = {
+    "",
+    "input",
+    *(layer[key] for layer in traced(RESIDUAL)["layers"] for key in ("name", "kind", "stage", "block")),
+}
 three_names = st.lists(hostile_names, min_size=3, max_size=3, unique_by=printable).filter(
-    lambda names: not {"conv1", "layer1", "layer2.0", "input", ""} & set(names) and "Conv" not in names[0]
+    lambda names: not TAKEN & set(names) and "Conv" not in names[0]
 )
 
 
 @given(names=three_names)
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_name_escapes_the_page(names: list[str], tmp_path: Path) -> None:
-    parsed = page_of(renamed(networks.residual(), names), tmp_path)
-    assert parsed.structure == page_of(renamed(networks.residual(), ["cat", "dog", "owl"]), tmp_path).structure
+    parsed = page_of(renamed(names), tmp_path)
+    assert parsed.structure == page_of(renamed(["cat", "dog", "owl"]), tmp_path).structure
     said = parsed.text + "".join(str(value) for _, attributes in parsed.elements for value in attributes.values())
     for name in names:
         assert printable(name) in said
@@ -282,7 +321,7 @@ def test_no_name_escapes_the_page(names: list[str], tmp_path: Path) -> None:
 @settings(max_examples=40, deadline=None)
 def test_no_name_breaks_the_picture(names: list[str]) -> None:
     def tags(given_names: list[str]) -> list[str]:
-        document = renamed(networks.residual(), given_names)
+        document = renamed(given_names)
         head = Head(given_names[0], given_names[1], [("1", given_names[2])])
         return [element.tag for element in ET.fromstring(svg([document], [head], FAMILIES)).iter()]
 
@@ -291,8 +330,8 @@ def test_no_name_breaks_the_picture(names: list[str]) -> None:
 
 def test_the_png_shows_drawing_and_words(tmp_path: Path) -> None:
     pictures = {}
-    for name in ("googlenet", "goonletge"):
-        write_png(networks.inception(name), tmp_path / f"{name}.png")
+    for name in ("resnet20", "senrten20"):
+        write_png({**traced("resnet20"), "name": name}, tmp_path / f"{name}.png")
         pictures[name] = Image.open(io.BytesIO((tmp_path / f"{name}.png").read_bytes())).convert("RGB")
     one, other = pictures.values()
     assert one.size == other.size
@@ -303,17 +342,27 @@ def test_the_png_shows_drawing_and_words(tmp_path: Path) -> None:
     assert colours[(0x3F, 0x5F, 0x7F)] > 1000, "the bars for parameters"
 
 
-def test_pngs_of_several_stand_side_by_side(tmp_path: Path) -> None:
-    write_png(against(), tmp_path / "both.png")
-    write_png(networks.residual(), tmp_path / "one.png")
-    both, one = (Image.open(tmp_path / f"{name}.png") for name in ("both", "one"))
-    assert both.height > one.height * 0.5
-    assert anatomy_page.title_of(against()["networks"]) == "little plain against little resnet"
+def test_pictures_of_several_stand_side_by_side(tmp_path: Path) -> None:
+    compared = against()["networks"]
+    drawn = ET.fromstring(svg(compared, [Head(n["name"], "", []) for n in compared], FAMILIES))
+    names = [text for text in drawn.iter(f"{SVG}text") if text.get("class") == "name"]
+    assert [text.text for text in names] == [network["name"] for network in compared]
+    left, right = (float(text.get("x", "")) for text in names)
+    assert names[0].get("y") == names[1].get("y")
+    reach = []
+    for group in drawn.findall(f"{SVG}g"):
+        rule = group.find(f"{SVG}path[@class='rule']")
+        if rule is not None:
+            start = float(group.get("transform", "").removeprefix("translate(").split()[0])
+            reach.append((start, start + float(rule.get("d", "").removeprefix("M0 0h"))))
+    assert len(reach) == sum(len(network["stages"]) for network in compared)
+    assert {start for start, _ in reach} == {left, right}
+    assert all(end < right for start, end in reach if start == left)
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "theme"), [(1400, "light"), (400, "dark")])
-@pytest.mark.parametrize("document", [full(networks.inception()), against()], ids=["one", "several"])
+@pytest.mark.parametrize("document", [full(traced("googlenet")), against()], ids=["one", "several"])
 def test_the_page_opens_without_trouble(
     browser: Any, document: dict[str, Any], width: int, theme: str, tmp_path: Path
 ) -> None:

@@ -137,31 +137,37 @@ def price(rows: Sequence[Mapping[str, Any]], names: Sequence[str], figure: str, 
     return flexible(alt.layer(*layers[:3], *texts), height=380)
 
 
-def scaling(curves: Mapping[str, Mapping[str, Any]], figure: str, title: str) -> Chart:
-    """How "macs" or "parameters" grow along each of `curves`, on a log scale."""
+def scaling(curves: Mapping[str, Mapping[str, Any]], axis: str) -> Chart:
+    """How MACs (solid) and parameters (dashed) grow along each of `curves`, as multiples of its first point's."""
     import altair as alt
 
     records = [
-        {"curve": name, "at": point["at"], "network": point["network"], "amount": point[figure]}
+        {"curve": name, "at": point["at"], "network": point["network"], "figure": word, "amount": point[figure],
+         "times": point[figure] / curve["points"][0][figure]}
         for name, curve in curves.items()
+        for figure, word in (("macs", "MACs"), ("parameters", "parameters"))
         for point in curve["points"]
-    ]
-    low, high = (pick(record["amount"] for record in records) / by for pick, by in ((min, 1.2), (max, 1 / 1.2)))
+    ]  # fmt: skip
+    high = max(record["times"] for record in records) * 1.2
     lines = (
         chart_of(records)
         .mark_line(strokeWidth=2, point={"size": 34, "filled": True})
         .encode(
-            x=alt.X("at:Q", title="φ", axis=alt.Axis(grid=False, tickMinStep=1)),
+            x=alt.X("at:Q", title=axis, scale=alt.Scale(zero=False), axis=alt.Axis(grid=False, tickCount=6)),
             y=alt.Y(
-                "amount:Q",
-                title=title,
-                scale=alt.Scale(type="log", domain=[low, high], nice=False),
-                axis=alt.Axis(format="~s", values=log_ticks(low, high)),
+                "times:Q",
+                title="times the first",
+                scale=alt.Scale(type="log", domain=[1 / 1.2, high], nice=False),
+                axis=alt.Axis(format="~g", values=log_ticks(1, high)),
             ),
             color=alt.Color("curve:N", scale=alt.Scale(domain=list(curves)), title=None),
-            tooltip=["curve:N", "network:N", alt.Tooltip("amount:Q", title=title, format=".3~s")],
+            strokeDash=alt.StrokeDash(
+                "figure:N", scale=alt.Scale(domain=["MACs", "parameters"], range=[[1, 0], [5, 4]]), title=None
+            ),
+            tooltip=["curve:N", "network:N", "figure:N", alt.Tooltip("amount:Q", format=","),
+                     alt.Tooltip("times:Q", title="times the first", format=".3~g")],
         )
-    )
+    )  # fmt: skip
     return flexible(lines, height=_HEIGHT)
 
 
@@ -241,15 +247,16 @@ def _along(boxes: Sequence[Box], field: str) -> alt.X:
 
 
 def _stage_marks(boxes: Sequence[Box]) -> list[Chart]:
-    """A thin line where a stage starts, its name above where there is room."""
-    starts = [i for i, box in enumerate(boxes) if i == 0 or boxes[i - 1].stage != box.stage]
-    records, last = [], -math.inf
-    for i in starts:
-        fits = i - last >= CROWDED * len(boxes)
-        last = i if fits else last
-        records.append({"start": i + 0.5, "stage": boxes[i].stage if fits else ""})
+    """A thin line where a stage starts, its name above where there is room: the widest stages choose first."""
     import altair as alt
 
+    starts = [i for i, box in enumerate(boxes) if i == 0 or boxes[i - 1].stage != box.stage]
+    ends = [*starts[1:], len(boxes)]
+    named: set[int] = set()
+    for start, _ in sorted(zip(starts, ends, strict=True), key=lambda span: span[0] - span[1]):
+        if all(abs(start - other) >= CROWDED * len(boxes) for other in named):
+            named.add(start)
+    records = [{"start": i + 0.5, "stage": boxes[i].stage if i in named else ""} for i in starts]
     base = chart_of(records).encode(x=_along(boxes, "start:Q"))
     names = base.mark_text(angle=315, align="left", dx=3, dy=-3, fontSize=10.5, opacity=0.8).encode(
         text="stage:N", y=alt.value(0)

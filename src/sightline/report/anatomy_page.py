@@ -9,6 +9,7 @@ script from elsewhere, or one PNG of the drawing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ from sightline.report.page import Figure, Section, page
 
 Document = Mapping[str, Any]
 FAMILIES = {**charts.FAMILIES, "pool": "pooling", "join": "branches meet", "other": "other"}
+SCALED = {
+    "phi": ("One alone, or all together", "φ"),
+    "B": ("The published steps", "B"),
+    "width": ("Wider", "width"),
+    "pixels": ("Larger pictures", "pixels"),
+    "layers": ("Deeper", "layers"),
+}
 _STATIC = Path(__file__).parent / "static"
 _SHEETS = ("anatomy_drawing.css", "anatomy.css")
 
@@ -51,8 +59,8 @@ def write_png(document: Document, path: Path) -> None:
 
     networks = networks_of(document)
     heads = [
-        Head(network["name"], subtitle_of([network]), [(text, word) for word, _, text in totals(network)])
-        for network in networks
+        Head(network["name"], subtitle_of([network]), [(total.text, total.word) for total in column])
+        for network, column in zip(networks, totals(networks), strict=True)
     ]
     write_bytes(path, vl_convert.svg_to_png(svg(networks, heads, FAMILIES), scale=2))
 
@@ -76,46 +84,55 @@ def subtitle_of(networks: Sequence[Document]) -> str:
     return "; ".join(said)
 
 
-def totals(network: Document) -> list[tuple[str, float | None, str]]:
-    """(what it is, the figure, the figure as text) for the head of a page."""
-    total = network["total"]
+@dataclass(frozen=True)
+class Total:
+    """One figure of a whole network: what it is, its value, the value as people say it, and `exact` if that differs."""
+
+    word: str
+    value: float | None
+    text: str
+    exact: str = ""
+
+
+def totals(networks: Sequence[Document]) -> list[list[Total]]:
+    """The totals of each network; what is without auxiliary heads only where one of them has such."""
+    return [_totals_of(network["total"], any(n["auxiliary"]["parameters"] for n in networks)) for network in networks]
+
+
+def _totals_of(total: Document, auxiliary: bool) -> list[Total]:
+    def count(word: str, key: str) -> Total:
+        return Total(word, total[key], wording.scaled(total[key]), wording.whole(total[key]))
+
+    def size(word: str, key: str) -> Total:
+        return Total(word, total[key], wording.size(total[key]))
+
     seen = total["receptive_field"]
     return [
-        ("parameters", total["parameters"], wording.scaled(total["parameters"])),
-        ("MACs", total["macs"], wording.scaled(total["macs"])),
-        ("FLOPs (2 × MACs)", total["flops"], wording.scaled(total["flops"])),
-        ("layers deep", total["layers"], wording.whole(total["layers"])),
-        ("in float32", total["float32_bytes"], wording.size(total["float32_bytes"])),
-        ("in int8", total["int8_bytes"], wording.size(total["int8_bytes"])),
-        ("peak activations", total["peak_activation_bytes"], wording.size(total["peak_activation_bytes"])),
-        ("receptive field", seen, f"{wording.whole(seen)} px" if seen else "all"),
+        count("parameters", "parameters"),
+        *([count("of them running", "parameters_without_auxiliary")] if auxiliary else []),
+        count("MACs", "macs"),
+        count("FLOPs (2 × MACs)", "flops"),
+        Total("layers deep", total["layers"], wording.whole(total["layers"])),
+        size("in float32", "float32_bytes"),
+        size("in int8", "int8_bytes"),
+        size("peak activations", "peak_activation_bytes"),
+        Total("receptive field", seen, f"{wording.whole(seen)} px" if seen else "all"),
     ]
 
 
 def _totals(network: Document) -> Section:
-    total = network["total"]
-    more = {
-        "parameters": wording.whole(total["parameters"]),
-        "MACs": wording.whole(total["macs"]),
-        "layers deep": "with weights, one behind another",
-        "peak activations": "one picture, float32",
-    }
-    shown = [(text, word, more.get(word, "")) for word, _, text in totals(network)]
-    data = {"totals": shown, "auxiliary": network.get("auxiliary", {}).get("parameters", 0)}
+    more = {"layers deep": "with weights, one behind another", "peak activations": "one picture, float32"}
+    shown = [(total, total.exact or more.get(total.word, "")) for total in totals([network])[0]]
+    data = {"totals": shown, "auxiliary": network["auxiliary"]["parameters"]}
     return Section("totals", "At a glance", "anatomy_totals.html.j2", data)
 
 
 def _against(networks: Sequence[Document]) -> Section:
     """Totals side by side with their ratio to the first, and the stages' shares on one scale."""
-    columns = [totals(network) for network in networks]
-    rows = []
-    for figures in zip(*columns, strict=True):
-        first = figures[0][1]
-        cells = [
-            (text if "px" in text or "B" in text else wording.whole(value), _ratio(value, first) if i else "")
-            for i, (_, value, text) in enumerate(figures)
-        ]
-        rows.append((figures[0][0], cells))
+    rows = [
+        [(total, _ratio(total.value, row[0].value) if i else "") for i, total in enumerate(row)]
+        for row in zip(*totals(networks), strict=True)
+    ]
     bars = []
     for title, figure in (("Parameters", "parameters"), ("MACs", "macs")):
         most = max([1, *(stage[figure] for network in networks for stage in network["stages"])])
@@ -188,9 +205,9 @@ _PUT_OUT, _SEEN = "Numbers each layer puts out", "How far each layer sees"
 
 
 def _price(document: Document, networks: Sequence[Document]) -> Section | None:
-    rows = document.get("published", {}).get("rows", [])
-    if not rows:
+    if "published" not in document:
         return None
+    rows = document["published"]["rows"]
     names = [network["name"] for network in networks]
     unknown = [name for name in names if name not in {row["network"] for row in rows}]
     figures = [
@@ -205,20 +222,21 @@ def _price(document: Document, networks: Sequence[Document]) -> Section | None:
 
 
 def _ideas(document: Document) -> Section | None:
-    ideas = document.get("ideas", [])
-    if not ideas:
+    if "ideas" not in document:
         return None
-    shown = [
+    ideas = [
         {**idea, "most": max(idea[side][idea["figure"]] for side in ("with", "without")), "verdict": _verdict(idea)}
-        for idea in ideas
+        for idea in document["ideas"]
     ]
-    curves = {name: curve for name, curve in document.get("scaling", {}).items() if curve["along"] == "phi"}
-    figures = [
-        Figure("scaling-macs", "MACs", charts.scaling(curves, "macs", "MACs")),
-        Figure("scaling-parameters", "Parameters", charts.scaling(curves, "parameters", "parameters")),
-    ]
-    data = {"ideas": shown, "curves": curves}
-    return Section("ideas", "What each idea saves", "anatomy_ideas.html.j2", data, figures if curves else [])
+    curves: dict[str, dict[str, Document]] = {}
+    for name, curve in document["scaling"].items():
+        curves.setdefault(curve["along"], {})[name] = curve
+    figures = []
+    for along, of in curves.items():
+        title, axis = SCALED[along]
+        figures.append(Figure(f"scaling-{along}", title, charts.scaling(of, axis)))
+    data = {"ideas": ideas, "curves": list(curves.values())}
+    return Section("ideas", "What each idea saves", "anatomy_ideas.html.j2", data, figures)
 
 
 def _verdict(idea: Document) -> str:

@@ -22,13 +22,8 @@ _STATIC = Path(__file__).parent / "static"
 LABEL, SHARES, BETWEEN, EDGE = 132, 170, 22, 32  # pixels: stage name, bars, between blocks, around the picture
 BLOCKS = 760  # the widest row of blocks
 WIDE = 1.5  # a single network's picture is folded until it is about so much wider than high
-TOTAL, HEAD, BAND, TITLE, LETTER = (
-    132,
-    96,
-    84,
-    20,
-    6.4,
-)  # pixels: a total, the head, the lowest stage, block title, a letter
+TOTAL, HEAD, BAND, TITLE = 132, 96, 84, 20  # pixels: a total, the head, the lowest stage, a block's title
+LETTER = 6.4  # pixels: a letter's width
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ def svg(networks: Sequence[Document], heads: Sequence[Head], families: Mapping[s
 
 def _colours(style: str) -> str:
     """The style sheet with its variables replaced: what draws the picture knows none."""
-    values = dict(re.findall(r"--([\w-]+): ([^;]+);", palette.variables(palette.LIGHT)))
+    values = palette.named(palette.LIGHT)
     return re.sub(r"var\(--([\w-]+)\)", lambda found: values[found[1]], style)
 
 

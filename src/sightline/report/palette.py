@@ -46,16 +46,21 @@ def network_colour(position: int) -> int:
     return position % len(LIGHT["networks"])
 
 
-def variables(colours: dict[str, Any]) -> str:
-    """The colours as CSS custom properties: --ink, --network-0, --errors-1, ..."""
-    lines = []
+def named(colours: dict[str, Any]) -> dict[str, str]:
+    """Each colour by its name in style sheets: ink, network-0, errors-1, ..."""
+    made = {}
     for name, value in colours.items():
         if isinstance(value, str):
-            lines.append(f"--{name}: {value};")
+            made[name] = value
         else:
             singular = {"networks": "network", "splits": "split"}.get(name, name)
-            lines += [f"--{singular}-{i}: {colour};" for i, colour in enumerate(value)]
-    return " ".join(lines)
+            made |= {f"{singular}-{i}": colour for i, colour in enumerate(value)}
+    return made
+
+
+def variables(colours: dict[str, Any]) -> str:
+    """The colours as CSS custom properties: --ink: #15181d; --network-0: ..."""
+    return " ".join(f"--{name}: {colour};" for name, colour in named(colours).items())
 
 
 def theme(colours: dict[str, Any], *, legends: bool) -> dict[str, Any]:
