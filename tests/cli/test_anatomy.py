@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from sightline.cli import run
+from sightline.cli.anatomy import app
+from sightline.core.errors import closest
+from sightline.models import ARCHITECTURES
 
 Say = Callable[..., Any]
 
@@ -124,6 +127,10 @@ def test_the_page_holds_accuracies_and_ideas(say: Say, tmp_path: Path) -> None:
     [
         (["resnet5"], 'unknown network "resnet5", did you mean'),
         (["resnet50", "--against", "gogglenet"], 'did you mean "googlenet"'),
+        (["resnet50", "--against", "vgg16", "--against", "resnet50"], "same name"),
+        (["cnv", "--in", "8x8x3", "--kernel", "3", "--filters", "2"], 'did you mean "conv"'),
+        (["idea"], 'did you mean "ideas"'),
+        (["publishd", "--json"], 'did you mean "published"'),
         (["resnet50", "--classes", "0"], "at least one class"),
         (["resnet50", "--classes", "-3"], "at least one class"),
         (["resnet50", "--input", "0"], "--input"),
@@ -154,6 +161,12 @@ def test_bad_input(arguments: list[str], message: str, capsys: pytest.CaptureFix
     assert output.err.startswith("error: ")
     assert len(output.err.splitlines()) == 1
     assert message in output.err
+
+
+def test_no_network_is_taken_for_a_slip_of_a_verb() -> None:
+    verbs = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert {"conv", "ideas", "published"} < set(verbs)
+    assert not [name for name in ARCHITECTURES if closest(name, verbs)]
 
 
 def test_help_names_the_other_verbs(capsys: pytest.CaptureFixture[str]) -> None:

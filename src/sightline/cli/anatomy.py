@@ -10,15 +10,23 @@ from typer.core import TyperGroup
 
 from sightline.cli.output import print_json, print_line
 from sightline.cli.parameters import Json, Stem, Style
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError, closest, named
 
 
 class Anatomy(TyperGroup):
-    """The verbs below anatomy; a first word that is none of them names a network."""
+    """The verbs below anatomy; a first word that is none of them names a network.
+
+    No network's name is near a verb's, so what is near one is a slip.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments, those of a network where no verb is named."""
-        return super().parse_args(ctx, args if args and args[0] in self.commands else ["network", *args])
+        word = args[0] if args else ""
+        if word in self.commands:
+            return super().parse_args(ctx, args)
+        if near := closest(word, self.commands):
+            raise UserError(f'"{named(word)}" is neither a network nor a verb of anatomy{near}')
+        return super().parse_args(ctx, ["network", *args])
 
 
 app = typer.Typer(cls=Anatomy, help="Say what a network consists of and costs, layer by layer, without its weights.")
@@ -71,8 +79,11 @@ def network(
         raise UserError("anatomy needs a network: try sightline anatomy resnet50, or --papers for a table of all")
     from sightline.anatomy.trace import trace
 
+    names = [name, *(against or ())]
+    if len(set(names)) < len(names):
+        raise UserError("--against wants other networks: of what is set side by side no two may have the same name")
     options: dict[str, Any] = {"size": pixels, "num_classes": classes, "stem": stem, "style": style}
-    found = [trace(one, **options).document() for one in (name, *(against or ()))]
+    found = [trace(one, **options).document() for one in names]
     document = {"kind": "anatomies", "networks": found} if against else found[0]
     written = write_drawings(document, html, png)
     if json:
