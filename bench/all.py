@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = ("demo", "train_step", "runtime", "zoo", "manifest_million")
+SCRIPTS = ("demo", "anatomy", "train_step", "runtime", "zoo", "manifest_million")
 
 
 def main() -> None:
