@@ -49,13 +49,14 @@ def train(
     directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...) and of
     `training.train` (size, stem, style, device ...).
     """
+    from sightline.models.pretrained import find_weights, place
     from sightline.training import train as carry_out
 
     recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
+    if weights is not None:
+        place(weights, arch)  # a missing file is told before the data is looked at, missing data before a download
     dataset = prepare(data, progress=progress)
     if weights is not None:
-        from sightline.models.pretrained import find_weights
-
         rest["weights"] = find_weights(weights, arch, progress=progress)
         arch = rest["weights"].arch
     if arch is None:

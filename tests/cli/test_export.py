@@ -111,3 +111,31 @@ def test_foreign_networks_weights_are_refused(
     foreign = str(shared("data/mtcnn/onet.pt"))
     assert run(["export", "--weights", foreign, "--arch", "resnet18", "--out", "b"]) == 2
     assert "conv1.weight is (32, 3, 3, 3) there and (64, 3, 7, 7) here" in capsys.readouterr().err
+
+
+def test_another_style_than_the_weights_were_made_for_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(create("mobilenet_v2:width=0.25", num_classes=3).state_dict(), "v2.pth")
+    said = {"arch": "mobilenet_v2:width=0.25", "style": "torchvision", "preprocess": {"resize": 32}}
+    Path("v2.json").write_text(json.dumps(said))
+    assert run(["export", "--weights", "v2.pth", "--out", "as-made"]) == 0
+    assert "expect lower accuracy" not in capsys.readouterr().out
+    assert run(["export", "--weights", "v2.pth", "--style", "paper", "--out", "b"]) == 0
+    assert "made for torchvision style, expect lower accuracy in paper style" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "absent-photos", "--arch", "vgg11"], "absent-photos"),
+        (["export", "--arch", "vgg11", "--out", "photo.jpg"], "exists already"),
+        (["export", "--arch", "mobilenet_v2:width=0.5", "--out", "b"], "has other shapes"),
+    ],
+)
+def test_what_can_be_told_before_a_download_is(
+    arguments: list[str], words: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sightline.models.pretrained.ADDRESS", "http://sightline.invalid/")
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(place / "cache"))
+    assert run([*arguments, "--weights", "imagenet"]) == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+    assert not (place / "cache").exists()

@@ -12,6 +12,7 @@ import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import (
+    ARCH_HELP,
     Batch,
     Budget,
     Data,
@@ -33,7 +34,7 @@ from sightline.core.wording import decimal, duration, interval, percent, rate, s
 
 def command(
     data: Data,
-    arch: Annotated[list[str] | None, typer.Option(help="A network; give the option once for each.")] = None,
+    arch: Annotated[list[str] | None, typer.Option(help=f"{ARCH_HELP} Give it once for each.")] = None,
     run: Annotated[list[str] | None, typer.Option(metavar="RUN", help="A finished run to compare as well.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds for each network.")] = 1,
     epochs: Epochs = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
-from sightline.cli.parameters import STYLE_DEFAULT, STYLE_HELP, WEIGHTS_HELP, Json, Stem, Style
+from sightline.cli.parameters import ARCH_HELP, STEM_HELP, STYLE_DEFAULT, STYLE_HELP, WEIGHTS_HELP, Json, Stem, Style
 from sightline.core.wording import scaled
 
 CLASSES_HELP = "Class names in their order: a text file of one a line, or JSON."
@@ -17,11 +17,9 @@ CLASSES_HELP = "Class names in their order: a text file of one a line, or JSON."
 def command(
     weights: Annotated[str, typer.Option(metavar="FILE|imagenet", help=WEIGHTS_HELP)],
     out: Annotated[Path, typer.Option(help="The bundle to write, a new directory.")],
-    arch: Annotated[
-        str | None, typer.Option(help="The network, such as resnet18.", show_default="as beside FILE")
-    ] = None,
+    arch: Annotated[str | None, typer.Option(help=ARCH_HELP, show_default="as beside FILE")] = None,
     style: Annotated[Style | None, typer.Option(help=STYLE_HELP, show_default=STYLE_DEFAULT)] = None,
-    stem: Annotated[Stem | None, typer.Option(show_default="the weights' own")] = None,
+    stem: Annotated[Stem | None, typer.Option(help=STEM_HELP, show_default="the weights' own")] = None,
     classes: Annotated[
         Path | None, typer.Option(metavar="FILE", help=CLASSES_HELP, show_default="their numbers")
     ] = None,
@@ -46,12 +44,12 @@ def command(
         ["MACs a picture", scaled(card["macs"])],
     ]
     print_table(bundle.arch, ["figure", "value"], rows, left=2)
-    print_line(f"weights {became(card['weights'])}")
+    print_line(f"weights {became(card['weights'], card['style'])}")
     print_line(f"bundle  {bundle.path}")
 
 
-def became(weights: dict[str, Any]) -> str:
-    """What became of the keys of a weights file, in one line."""
+def became(weights: dict[str, Any], style: str) -> str:
+    """What became of the keys of a weights file in a network of that style, in one line."""
     keys = weights["keys"]
     parts = [f"{weights['file']}: {keys['loaded']} keys loaded"]
     if keys["replaced"]:
@@ -61,4 +59,6 @@ def became(weights: dict[str, Any]) -> str:
     for name, said in (("missing", "not in the file and begun anew"), ("unexpected", "in the file and not needed")):
         if keys[name]:
             parts.append(f"{said}: {', '.join(dict.fromkeys(key.partition('.')[0] for key in keys[name]))}")
+    if weights["style"] not in (None, style):
+        parts.append(f"made for {weights['style']} style, expect lower accuracy in {style} style")
     return "; ".join(parts)

@@ -21,6 +21,8 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32", "bf16", "16"]
 Split = Literal["train", "validation", "test"]
 
+ARCH_HELP = "The network and its options, such as resnet18, resnet20:shortcut=B or mobilenet_v2:width=0.5."
+STEM_HELP = "The first layers; small keeps pictures of up to 64 pixels large for longer."
 WEIGHTS_HELP = "The network's public weights (imagenet), or those in a .safetensors, .pth, .pt or .th file."
 STYLE_HELP = "Whom to follow where paper and public weights differ."
 STYLE_DEFAULT = "the weights' own, or torchvision"

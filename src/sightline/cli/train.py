@@ -9,7 +9,9 @@ import typer
 from sightline.cli.export import became
 from sightline.cli.output import Bars, note, print_json, print_line, print_table
 from sightline.cli.parameters import (
+    ARCH_HELP,
     DATA_HELP,
+    STEM_HELP,
     STYLE_DEFAULT,
     STYLE_HELP,
     WEIGHTS_HELP,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
 def command(
     data: Annotated[str | None, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)] = None,
-    arch: Annotated[str | None, typer.Option(help="The network, such as resnet18.", show_default=False)] = None,
+    arch: Annotated[str | None, typer.Option(help=ARCH_HELP, show_default=False)] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|imagenet", help=WEIGHTS_HELP, show_default="none")
     ] = None,
@@ -66,7 +68,7 @@ def command(
     mirror: Mirror = None,
     crop: Crop = True,
     patience: Patience = None,
-    stem: Stem | None = None,
+    stem: Annotated[Stem | None, typer.Option(help=STEM_HELP, show_default="by the picture side")] = None,
     style: Annotated[Style | None, typer.Option(help=STYLE_HELP, show_default=STYLE_DEFAULT)] = None,
     precision: Precision = "auto",
     device: Device = "auto",
@@ -157,6 +159,6 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         rows.insert(0, ["test top-1", said])
     print_table(f"{run.arch} on {run.document['data']['name']}", ["figure", "value"], rows, left=2)
     if "weights" in run.document:
-        print_line(f"weights {became(run.document['weights'])}")
+        print_line(f"weights {became(run.document['weights'], run.document['arguments']['style'])}")
     print_line(f"run     {run.path}")
     print_line(f"bundle  {run.path / 'bundle'}")

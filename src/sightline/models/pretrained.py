@@ -81,8 +81,8 @@ class Weights:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What a Run or a Bundle tells of the file, to be joined by what became of its keys."""
-        return {"file": self.path.name, "sha256": self.sha256}
+        """What a Run or a Bundle tells of the file, to be joined by what became of its keys; style None if not said."""
+        return {"file": self.path.name, "sha256": self.sha256, "style": self.description.style}
 
     def choose(self, style: str | None, stem: str | None) -> tuple[str, str]:
         """Style and stem: as asked for, else as described, else torchvision's and the network's own."""
@@ -144,8 +144,21 @@ def find_weights(source: str | Path, arch: str | None = None, *, progress: Progr
 
 def locate(source: str | Path, arch: str | None, *, progress: Progress = SILENT) -> Path:
     """The file that `source` means, downloaded into the cache if it is a public one that is not there."""
+    path = place(source, arch)
+    if source == IMAGENET and not path.is_file():
+        try:
+            download(ADDRESS + path.name, path, sha256=_digits(path.name), progress=progress)
+        except UserError as error:
+            raise UserError(
+                f"{error}; or put {path.name} from {ADDRESS} into {named(path.parent)}, or give its path as --weights"
+            ) from None
+    return path
+
+
+def place(source: str | Path, arch: str | None) -> Path:
+    """Where the file that `source` means is, or will be when it is downloaded; UserError when there can be none."""
     if source == IMAGENET:
-        return _fetch(arch, progress)
+        return cache_folder() / "weights" / _public_file(arch)
     path = Path(os.path.abspath(source))
     if not path.is_file():
         near = closest(str(source), [IMAGENET])
@@ -153,8 +166,8 @@ def locate(source: str | Path, arch: str | None, *, progress: Progress = SILENT)
     return path
 
 
-def _fetch(arch: str | None, progress: Progress) -> Path:
-    """The public file of the network, from the cache or from its address."""
+def _public_file(arch: str | None) -> str:
+    """The name of the file with the public weights of the network."""
     if arch is None:
         raise UserError(f"say whose public weights: name the network with --arch, one of {', '.join(PUBLIC)}")
     architecture(arch)
@@ -167,16 +180,7 @@ def _fetch(arch: str | None, progress: Progress) -> Path:
         raise UserError(
             f"{base} has public ImageNet weights, but {named(arch)} has other shapes: leave the options away"
         )
-    name = PUBLIC[base][0]
-    path = _cache() / name
-    if not path.is_file():
-        try:
-            download(ADDRESS + name, path, sha256=_digits(name), progress=progress)
-        except UserError as error:
-            raise UserError(
-                f"{error}; or put {name} from {ADDRESS} into {named(path.parent)}, or give its path as --weights"
-            ) from None
-    return path
+    return PUBLIC[base][0]
 
 
 def _by_file(name: str) -> Description | None:
@@ -194,7 +198,3 @@ def _digits(name: str) -> str:
 
 def _neighbour(path: Path) -> Path:
     return path.with_suffix(".json")
-
-
-def _cache() -> Path:
-    return cache_folder() / "weights"
