@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.flop_counter import FlopCounterMode
 
 from sightline.anatomy.graph import depth, peak_activations, with_receptive_fields
 from sightline.anatomy.layer import Layer
@@ -37,10 +39,18 @@ def recorded(model: nn.Module, *shape: int) -> list[Layer]:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("style", ["torchvision", "paper"])
 def test_every_network_adds_up(name: str, style: str) -> None:
-    anatomy = trace(name, style=style)
-    document = anatomy.document()
-    network = _blank(name, anatomy.classes, style)
-    assert document["total"]["parameters"] == sum(p.numel() for p in network.parameters())
+    """Against torch's own counter, the goldens of the networks themselves, and within itself."""
+    anatomy = trace(name, num_classes=1000, style=style)
+    document, total = anatomy.document(), anatomy.total()
+    with blank():
+        network = create(name, num_classes=1000, style=style).eval()
+        picture = torch.empty(1, *anatomy.input)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(picture)
+    assert total["flops"] == 2 * total["macs"] == counter.get_total_flops()
+    assert total["parameters"] == sum(p.numel() for p in network.parameters())
+    if style == "torchvision":
+        assert (total["parameters"], total["macs"]) == (GOLDENS[name]["parameters"], GOLDENS[name]["macs"])
     assert anatomy.auxiliary == sum(p.numel() for n, p in network.named_parameters() if n.startswith("aux"))
     known = {"input"}
     for layer in document["layers"]:
@@ -60,18 +70,6 @@ def test_every_network_adds_up(name: str, style: str) -> None:
     assert sum(stage["layers"] for stage in document["stages"]) == document["total"]["layers"]
     assert document["layers"][-1]["output"] == [anatomy.classes]
     assert json.loads(json.dumps(document)) == document
-
-
-def _blank(name: str, classes: int, style: str) -> nn.Module:
-    with blank():
-        return create(name, num_classes=classes, style=style)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_totals_are_the_goldens(name: str) -> None:
-    total = trace(name, num_classes=1000).total()
-    assert (total["parameters"], total["macs"]) == (GOLDENS[name]["parameters"], GOLDENS[name]["macs"])
-    assert total["flops"] == 2 * total["macs"]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +124,40 @@ def test_the_receptive_field_is_what_a_gradient_reaches(chain: list[tuple[int, i
     expected = int(reached[-1] - reached[0] + 1)
     made = recorded(nn.Sequential(*(nn.Conv2d(1, 1, k, s, dilation=d) for k, s, d in chain)), 1, 500, 500)
     assert made[-1].receptive_field == expected
+
+
+def residual_block() -> nn.Module:
+    network = create("resnet20", num_classes=10)  # a shortcut of every second pixel
+    return nn.Sequential(nn.Conv2d(3, 16, 3), network.layer2[0])
+
+
+def projected_block() -> nn.Module:
+    network = create("resnet50", num_classes=10)  # a convolution beside the way
+    return nn.Sequential(nn.Conv2d(3, 256, 1), network.layer2[0])
+
+
+def inception_module() -> nn.Module:
+    network = create("googlenet", num_classes=10, style="paper")  # kernels of 1, 3 and 5, and a pooling
+    return nn.Sequential(nn.Conv2d(3, 192, 3, stride=2), network.inception3a)
+
+
+def poolings() -> nn.Module:
+    return nn.Sequential(nn.MaxPool2d(3, 2, 1), nn.Conv2d(3, 2, 3, dilation=2), nn.AvgPool2d(2), nn.MaxPool2d(2, 2))
+
+
+@pytest.mark.parametrize("make", [residual_block, projected_block, inception_module, poolings])
+def test_what_a_receptive_field_sees_is_what_spoils_it(make: Callable[[], nn.Module]) -> None:
+    """One picture for each column that is not a number: as many as the field is wide spoil the place in the middle."""
+    torch.manual_seed(0)
+    module = make().eval().double()
+    size = 48
+    pictures = torch.rand(size, 3, size, size, dtype=torch.float64)
+    pictures[range(size), :, :, range(size)] = float("nan")
+    with torch.no_grad():
+        made = module(pictures)
+    middle = made.shape[-1] // 2
+    spoilt = made[:, :, made.shape[-2] // 2, middle].isnan().any(1).nonzero().flatten()
+    assert recorded(module.float(), 3, size, size)[-1].receptive_field == int(spoilt[-1] - spoilt[0] + 1)
 
 
 class Row(nn.Module):
