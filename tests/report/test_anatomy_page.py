@@ -18,10 +18,11 @@ from sightline.anatomy.macs import layers_of
 from sightline.anatomy.trace import trace
 from sightline.core.wording import printable
 from sightline.report.anatomy_blocks import OUTSIDE, Block, boxes, stages
-from sightline.report.anatomy_charts import along_depth
+from sightline.report.anatomy_charts import along_depth, price
 from sightline.report.anatomy_layout import Plan, plan
 from sightline.report.anatomy_page import FAMILIES, totals, write_page, write_png
 from sightline.report.anatomy_picture import Head, svg
+from sightline.report.page import Figure
 from tests.report.reading import Parsed, read
 from tests.report.test_browser import browser as browser
 from tests.report.test_browser import opened
@@ -340,6 +341,22 @@ def test_the_png_shows_drawing_and_words(tmp_path: Path) -> None:
     colours = {colour: count for count, colour in one.getcolors(1 << 24) or []}
     assert len(colours) > 50
     assert colours[(0x3F, 0x5F, 0x7F)] > 1000, "the bars for parameters"
+
+
+def test_below_the_drawing_stands_accuracy_against_cost() -> None:
+    name = "<script>&alert(1)</script>"
+    network = {**traced(RESIDUAL), "name": name}
+    rows = [*ROWS, {**ROWS[0], "network": name}]
+    figures = [Figure(figure, figure, price(rows, [name], figure, figure)) for figure in ("macs", "parameters")]
+    bare, whole = (ET.fromstring(svg([network], [Head(name, "", [])], FAMILIES, below)) for below in ((), figures))
+    height = float(bare.get("height", ""))
+    charts = [g for g in whole.findall(f"{SVG}g") if g.find(f"{SVG}svg") is not None]
+    places = [g.get("transform", "").removeprefix("translate(").rstrip(")").split() for g in charts]
+    assert [float(y) >= height for _, y in places] == [True, True]
+    assert float(places[0][0]) < float(places[1][0])
+    for chart, title in zip(charts, ("macs", "parameters"), strict=True):
+        words = [text.text for text in chart.iter(f"{SVG}text")]
+        assert {name, title, "resnet18"} <= set(words)
 
 
 def test_pictures_of_several_stand_side_by_side(tmp_path: Path) -> None:

@@ -106,12 +106,12 @@ def write_drawings(document: dict[str, Any], html: Path | None, png: Path | None
     from sightline.anatomy import ideas, published
     from sightline.report import anatomy_page
 
-    if html:
-        counted = ideas.table()
-        more = {"published": published.table(), "ideas": counted["ideas"], "scaling": counted["scaling"]}
-        anatomy_page.write_page({**document, **more}, html)
+    document = {**document, "published": published.table()}
     if png:
         anatomy_page.write_png(document, png)
+    if html:
+        counted = ideas.table()
+        anatomy_page.write_page({**document, "ideas": counted["ideas"], "scaling": counted["scaling"]}, html)
     return {kind: str(path) for kind, path in (("html", html), ("png", png)) if path}
 
 

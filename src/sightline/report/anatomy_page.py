@@ -3,7 +3,7 @@
 A document is an anatomy (`sightline.anatomy.trace`), or {"kind": "anatomies", "networks": [...]} to set several side
 by side. With "published" ({"rows": [...]}) the page shows accuracy against cost over all networks, with "ideas" what
 each idea saves, with "scaling" how cost grows with width, depth and resolution. One HTML file without a picture or
-script from elsewhere, or one PNG of the drawing.
+script from elsewhere, or one PNG of the drawing and of accuracy against cost.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ def write_page(document: Document, path: Path) -> None:
 
 
 def write_png(document: Document, path: Path) -> None:
-    """Write the drawing of one anatomy, or of several side by side, as one PNG; needs vl-convert."""
+    """Write the drawing of one anatomy, or of several side by side, as one PNG; needs Altair and vl-convert.
+
+    Below it stands accuracy against cost, where the document has it.
+    """
     import vl_convert
 
     networks = networks_of(document)
@@ -62,7 +65,9 @@ def write_png(document: Document, path: Path) -> None:
         Head(network["name"], subtitle_of([network]), [(total.text, total.word) for total in column])
         for network, column in zip(networks, totals(networks), strict=True)
     ]
-    write_bytes(path, vl_convert.svg_to_png(svg(networks, heads, FAMILIES), scale=2))
+    price = _price(document, networks)
+    drawn = svg(networks, heads, FAMILIES, price.figures if price else ())
+    write_bytes(path, vl_convert.svg_to_png(drawn, scale=2))
 
 
 def networks_of(document: Document) -> list[Document]:
@@ -211,8 +216,10 @@ def _price(document: Document, networks: Sequence[Document]) -> Section | None:
     names = [network["name"] for network in networks]
     unknown = [name for name in names if name not in {row["network"] for row in rows}]
     figures = [
-        Figure("price-macs", "By arithmetic", charts.price(rows, names, "macs", "MACs for one picture")),
-        Figure("price-parameters", "By size", charts.price(rows, names, "parameters", "parameters")),
+        Figure(
+            "price-macs", "Published accuracy by arithmetic", charts.price(rows, names, "macs", "MACs for one picture")
+        ),
+        Figure("price-parameters", "Published accuracy by size", charts.price(rows, names, "parameters", "parameters")),
     ]
     missing = f"None is published for {' and '.join(unknown)}." if unknown else ""
     return Section(

@@ -15,7 +15,8 @@ from sightline.core.wording import printable
 from sightline.report import palette
 from sightline.report.anatomy_blocks import Stage, stages
 from sightline.report.anatomy_layout import Plan, plan
-from sightline.report.page import environment
+from sightline.report.drawing import svg_of
+from sightline.report.page import Figure, environment
 
 Document = Mapping[str, Any]
 _STATIC = Path(__file__).parent / "static"
@@ -24,6 +25,7 @@ BLOCKS = 760  # the widest row of blocks
 WIDE = 1.5  # a single network's picture is folded until it is about so much wider than high
 TOTAL, HEAD, BAND, TITLE = 132, 96, 84, 20  # pixels: a total, the head, the lowest stage, a block's title
 LETTER = 6.4  # pixels: a letter's width
+CHART = (640, 400)  # pixels: width and height of a chart below the drawing
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ class Head:
     totals: Sequence[tuple[str, str]]
 
 
-def svg(networks: Sequence[Document], heads: Sequence[Head], families: Mapping[str, str]) -> str:
-    """The picture of `networks` under their `heads`; `families` are the words of the legend."""
+def svg(
+    networks: Sequence[Document], heads: Sequence[Head], families: Mapping[str, str], below: Sequence[Figure] = ()
+) -> str:
+    """The picture of `networks` under their `heads`, the charts `below` it; `families` are the words of the legend."""
     panels: list[Panel] = []
     x = float(EDGE)
     for network, head in zip(networks, heads, strict=True):
@@ -87,16 +91,22 @@ def svg(networks: Sequence[Document], heads: Sequence[Head], families: Mapping[s
             keys.append((family, word, along))
             along += 44 + LETTER * 1.1 * len(word)
     identity = any(edge.identity for band in drawn for spot in band.spots for edge in spot.plan.edges)
-    height = max(panel.height for panel in panels)
+    height = max(panel.height for panel in panels) + 2 * EDGE + 28
     from markupsafe import Markup
+
+    charts = [
+        (EDGE + i * (CHART[0] + EDGE), Markup(svg_of(f.chart, title=f.title, width=CHART[0], height=CHART[1])))
+        for i, f in enumerate(below)
+    ]
 
     style = _colours((_STATIC / "anatomy_drawing.css").read_text(encoding="utf-8"))
     template = environment({}).get_template("anatomy_picture.svg.j2")
     return template.render(
         panels=panels, most=most, keys=keys, identity=along if identity else None,
-        width=max(x - EDGE, along + 260), height=height + 2 * EDGE + 28,
+        width=max(x - EDGE, along + 260, EDGE + len(charts) * (CHART[0] + EDGE)),
+        height=height + (CHART[1] + 2 * EDGE if charts else 0), charts=charts, top=height + EDGE,
         style=Markup(style), font=palette.FONT,
-        colours=palette.LIGHT, bottom=height + EDGE + 8, label=LABEL, shares=SHARES,
+        colours=palette.LIGHT, bottom=height - EDGE - 20, label=LABEL, shares=SHARES,
     )  # fmt: skip
 
 

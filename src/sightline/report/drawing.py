@@ -26,6 +26,15 @@ def specification(chart: Chart) -> dict[str, Any]:
     return clean
 
 
+def svg_of(chart: Chart, *, title: str, width: int, height: int) -> str:
+    """`chart` under its `title` as an SVG element, on white."""
+    import vl_convert
+
+    spec = specification(chart) | {"width": width, "height": height, "title": printable(title)}
+    drawn: str = vl_convert.vegalite_to_svg(spec, vl_version="6.4", config=palette.theme(palette.LIGHT, legends=True))
+    return drawn
+
+
 def write_png(chart: Chart, path: Path, *, title: str = "", width: int = 720, height: int | None = None) -> None:
     """Draw `chart` on white under its `title`, at twice `width` pixels, into `path`."""
     import vl_convert
