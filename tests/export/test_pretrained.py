@@ -7,11 +7,9 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from sightline import api
@@ -20,7 +18,7 @@ from sightline.core.errors import UserError
 from sightline.data.pictures import open_picture
 from sightline.data.preprocess import Preprocess
 from sightline.export.pretrained import golden_pictures
-from sightline.models import create
+from tests.weights import write_weights
 
 
 @pytest.mark.parametrize(
@@ -78,16 +76,8 @@ def read_photos(archive: Path, index: Path) -> tuple[list[Image.Image], list[int
     return photos, [numbers[name.partition("/")[0]] for name in names]
 
 
-def write(path: Path, arch: str, described: Any = None, **how: Any) -> Path:
-    """Weights of a fresh network at `path`, and what is said of them beside it."""
-    torch.save(create(arch, **{"num_classes": 10, **how}).state_dict(), path)
-    if described is not None:
-        path.with_suffix(".json").write_text(json.dumps(described))
-    return path
-
-
 def test_the_bundle_says_where_its_weights_came_from(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.pth", "resnet20", num_classes=3)
+    path = write_weights(tmp_path / "mine.pth", "resnet20", num_classes=3)
     bundle = api.export(path, "resnet20", out=tmp_path / "b", classes=["ant", "bee", "cat"])
     weights = bundle.card["weights"]
     assert weights["file"] == "mine.pth"
@@ -102,7 +92,7 @@ def test_the_bundle_says_where_its_weights_came_from(tmp_path: Path) -> None:
 
 def test_exporting_again_gives_the_same_graph(tmp_path: Path) -> None:
     """Also where the file lacks the auxiliary heads, which are then drawn from a seed."""
-    path = write(tmp_path / "mine.pth", "googlenet_small:aux=no")
+    path = write_weights(tmp_path / "mine.pth", "googlenet_small:aux=no")
     once, again = (api.export(path, "googlenet_small", out=tmp_path / name) for name in ("a", "b"))
     assert once.card["files"] == again.card["files"]
     assert {key.partition(".")[0] for key in once.card["weights"]["keys"]["missing"]} == {"aux1", "aux2"}
@@ -110,12 +100,12 @@ def test_exporting_again_gives_the_same_graph(tmp_path: Path) -> None:
 
 def test_grey_weights_are_described_by_one_mean(tmp_path: Path) -> None:
     said = {"arch": "resnet20", "preprocess": {"resize": 28, "mean": [0.13], "std": [0.31]}}
-    bundle = api.export(write(tmp_path / "mine.pth", "resnet20", said, in_channels=1), out=tmp_path / "b")
+    bundle = api.export(write_weights(tmp_path / "mine.pth", "resnet20", said, in_channels=1), out=tmp_path / "b")
     assert bundle.preprocess == Preprocess(28, 1, mean=(0.13,), std=(0.31,))
 
 
 def test_what_cannot_become_a_bundle_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.pth", "resnet20")
+    path = write_weights(tmp_path / "mine.pth", "resnet20")
     out = tmp_path / "b"
     with pytest.raises(UserError, match="2 class names for the 10 classes of"):
         api.export(path, "resnet20", out=out, classes=["a", "b"])
@@ -123,7 +113,7 @@ def test_what_cannot_become_a_bundle_is_refused_and_leaves_nothing(tmp_path: Pat
         api.export(path, "resnet32", out=out)
     with pytest.raises(UserError, match="exists already"):
         api.export(path, "resnet20", out=tmp_path)
-    alexnet = write(tmp_path / "small.pth", "alexnet", {"arch": "alexnet", "preprocess": {"resize": 32}})
+    alexnet = write_weights(tmp_path / "small.pth", "alexnet", {"arch": "alexnet", "preprocess": {"resize": 32}})
     with pytest.raises(UserError, match="pictures of 32 pixels are too small for alexnet"):
         api.export(alexnet, out=out)
     assert not out.exists()

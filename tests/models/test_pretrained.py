@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,6 +18,7 @@ from sightline.data.preprocess import Preprocess
 from sightline.models import ARCHITECTURES, create, pretrained
 from sightline.models.pretrained import CENTRE, PUBLIC, find_weights
 from tests.serving import Handler
+from tests.weights import write_weights
 
 
 @pytest.fixture
@@ -39,14 +39,6 @@ def served(server: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setattr(download, "is_public", lambda address: True)
     monkeypatch.setitem(PUBLIC, "googlenet_small", (f"googlenet_small-{digits}.pth", CENTRE))
     return content.getvalue()
-
-
-def write(path: Path, arch: str, described: Any = None, **how: Any) -> Path:
-    """Weights of a fresh network at `path`, and what is said of them beside it."""
-    torch.save(create(arch, **{"num_classes": 10, **how}).state_dict(), path)
-    if described is not None:
-        path.with_suffix(".json").write_text(json.dumps(described))
-    return path
 
 
 def refused(call: Callable[[], Any]) -> str:
@@ -193,7 +185,7 @@ def test_networks_without_public_weights_are_told(arch: str | None, words: str, 
 
 def test_a_file_says_beside_it_what_it_is(tmp_path: Path) -> None:
     said = {"arch": "resnet20", "style": "paper", "stem": "small", "preprocess": {"resize": [48, 48]}}
-    path = write(tmp_path / "mine.pth", "resnet20", said)
+    path = write_weights(tmp_path / "mine.pth", "resnet20", said)
     found = find_weights(path)
     assert (found.arch, *found.choose(None, None)) == ("resnet20", "paper", "small")
     assert Preprocess(**found.preprocess) == Preprocess(48, resize="squash")
@@ -202,7 +194,7 @@ def test_a_file_says_beside_it_what_it_is(tmp_path: Path) -> None:
 
 
 def test_the_shortcut_beside_a_file_joins_whatever_network_is_asked_for(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.pth", "resnet20:shortcut=B", {"shortcut": "B", "preprocess": {"resize": 32}})
+    path = write_weights(tmp_path / "mine.pth", "resnet20:shortcut=B", {"shortcut": "B", "preprocess": {"resize": 32}})
     assert find_weights(path, "resnet20").arch == "resnet20:shortcut=B"
     assert find_weights(path, "resnet20:activation=leaky_relu").arch == "resnet20:activation=leaky_relu,shortcut=B"
     assert find_weights(path, "resnet20:shortcut=C").arch == "resnet20:shortcut=C"  # what is asked for goes before
@@ -211,12 +203,12 @@ def test_the_shortcut_beside_a_file_joins_whatever_network_is_asked_for(tmp_path
 
 
 def test_name_and_shortcut_beside_a_file_must_agree(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.pth", "resnet20", {"arch": "resnet20:shortcut=B", "shortcut": "A"})
+    path = write_weights(tmp_path / "mine.pth", "resnet20", {"arch": "resnet20:shortcut=B", "shortcut": "A"})
     assert "arch says shortcut B and shortcut says A" in refused(lambda: find_weights(path))
 
 
 def test_a_file_without_a_word_needs_a_network_and_gets_its_size(tmp_path: Path) -> None:
-    path = write(tmp_path / "mine.pth", "resnet20")
+    path = write_weights(tmp_path / "mine.pth", "resnet20")
     said = refused(lambda: find_weights(path))
     assert "--arch" in said
     assert "mine.json" in said
@@ -226,7 +218,7 @@ def test_a_file_without_a_word_needs_a_network_and_gets_its_size(tmp_path: Path)
 
 
 def test_a_damaged_word_beside_a_file_is_told(tmp_path: Path) -> None:
-    write(tmp_path / "mine.pth", "resnet20", {"arch": "resnet20", "style": "odd"})
+    write_weights(tmp_path / "mine.pth", "resnet20", {"arch": "resnet20", "style": "odd"})
     assert "mine.json" in refused(lambda: find_weights(tmp_path / "mine.pth", "resnet20"))
 
 
@@ -242,7 +234,7 @@ def test_a_file_that_is_not_there(source: str, words: str, tmp_path: Path, monke
 
 def test_a_misfit_names_key_and_shapes_and_the_style_that_fits(tmp_path: Path) -> None:
     """The 5x5 kernels of GoogLeNet's paper against the 3x3 ones of the public weights, all else alike."""
-    path = write(tmp_path / "mine.pth", "googlenet_small", style="paper")
+    path = write_weights(tmp_path / "mine.pth", "googlenet_small", style="paper")
     found = find_weights(path, "googlenet_small")
     how: dict[str, Any] = {"num_classes": 10, "in_channels": 3, "stem": "small"}
     assert found.check(style="paper", **how).complete
@@ -253,7 +245,7 @@ def test_a_misfit_names_key_and_shapes_and_the_style_that_fits(tmp_path: Path) -
 
 
 def test_a_misfit_of_the_stem_and_one_of_everything(tmp_path: Path) -> None:
-    found = find_weights(write(tmp_path / "mine.pth", "resnet18", stem="small"), "resnet18")
+    found = find_weights(write_weights(tmp_path / "mine.pth", "resnet18", stem="small"), "resnet18")
     how: dict[str, Any] = {"num_classes": 10, "in_channels": 3, "style": "torchvision"}
     said = refused(lambda: found.check(stem="imagenet", **how))
     assert "conv1.weight is (64, 3, 3, 3) there and (64, 3, 7, 7) here" in said
@@ -263,7 +255,7 @@ def test_a_misfit_of_the_stem_and_one_of_everything(tmp_path: Path) -> None:
 
 
 def test_a_word_of_another_class_count_is_told(tmp_path: Path) -> None:
-    found = find_weights(write(tmp_path / "mine.pth", "resnet20", {"arch": "resnet20", "classes": 100}))
+    found = find_weights(write_weights(tmp_path / "mine.pth", "resnet20", {"arch": "resnet20", "classes": 100}))
     how: dict[str, Any] = {"num_classes": 3, "in_channels": 3, "style": "torchvision", "stem": "small"}
     said = refused(lambda: found.check(**how))
     assert "has 10 classes" in said
