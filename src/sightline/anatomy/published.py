@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sightline.anatomy.cost import cost
+from sightline.anatomy.trace import trace
 
 TIMM = "timm, results-imagenet.csv"
 TORCHVISION = "torchvision's documentation"
@@ -21,10 +21,7 @@ HOWARD, SANDLER = "Howard et al. 2017, Table 6", "Sandler et al. 2018, Table 4"
 
 @dataclass(frozen=True)
 class Published:
-    """What was published of one network: `row` names it at its source, `size` is the side of its input in pixels.
-
-    `as_run` is its full name where auxiliary heads, which no prediction runs, are to be left out of the count.
-    """
+    """What was published of one network: `row` names it at its source, `size` is the side of its input in pixels."""
 
     network: str
     row: str
@@ -32,7 +29,6 @@ class Published:
     top1: float
     top5: float | None
     source: str = TIMM
-    as_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +50,7 @@ ROWS = (
     Published("vgg13_bn", "vgg13_bn.tv_in1k", 224, 71.560, 90.372),
     Published("vgg16_bn", "vgg16_bn.tv_in1k", 224, 73.354, 91.490),
     Published("vgg19_bn", "vgg19_bn.tv_in1k", 224, 74.230, 91.848),
-    Published(
-        "googlenet", "GoogLeNet_Weights.IMAGENET1K_V1", 224, 69.778, 89.530, TORCHVISION, as_run="googlenet:aux=no"
-    ),
+    Published("googlenet", "GoogLeNet_Weights.IMAGENET1K_V1", 224, 69.778, 89.530, TORCHVISION),
     Published("resnet18", "resnet18.tv_in1k", 224, 69.752, 89.082),
     Published("resnet34", "resnet34.tv_in1k", 224, 73.298, 91.422),
     Published("resnet50", "resnet50.tv_in1k", 224, 76.156, 92.866),
@@ -86,7 +80,7 @@ NOTES = {
 
 
 def table() -> dict[str, Any]:
-    """The document of all rows: accuracies as published, parameters and MACs (at the row's size) ours.
+    """The document of all rows: accuracies as published, parameters (without auxiliary heads) and MACs counted here.
 
     `notes` says what the course's notes have for the network, and how that was measured; None where they say nothing.
     """
@@ -95,10 +89,10 @@ def table() -> dict[str, Any]:
 
 def _row(published: Published) -> dict[str, Any]:
     noted = NOTES.get(published.network)
-    figures = asdict(published)
-    name = figures.pop("as_run") or published.network
+    total = trace(published.network, size=published.size).total()
     return {
-        **figures,
-        **cost(name, size=published.size).document(),
+        **asdict(published),
+        "parameters": total["parameters_without_auxiliary"],
+        "macs": total["macs"],
         "notes": asdict(noted) if noted else None,
     }
