@@ -20,7 +20,7 @@ check: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/python bench/results.py --check
 
-# Measures everything docs/results.md states; wants an otherwise idle machine and half an hour.
+# Measures everything docs/results.md states; wants an otherwise idle machine and two hours.
 bench: .venv/installed
 	$(BIN)/python bench/all.py
 	$(BIN)/python bench/results.py

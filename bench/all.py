@@ -1,7 +1,7 @@
 """Every benchmark, one after the other, into bench/results/: `python bench/all.py [PICTURES]`.
 
 PICTURES is a folder or archive of photos for the check of a folder; without it that one is left as it is. Wants an
-otherwise idle machine.
+otherwise idle machine. bench/one_epoch.py, which trains every network for hours, is run by itself.
 """
 
 from __future__ import annotations
