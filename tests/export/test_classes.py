@@ -28,8 +28,14 @@ def test_every_form_gives_the_names_in_order(name: str, content: str, tmp_path: 
 
 def test_imagenet(shared: Callable[[str], Path]) -> None:
     names = read_class_names(shared("data/imagenet_sample/imagenet_class_index.json"))
-    assert len(names) == 1000
+    assert len(set(names)) == 1000
     assert (names[0], names[999]) == ("tench", "toilet_tissue")
+    assert [name for name in names if "crane" in name] == ["crane (134)", "crane (517)"]
+
+
+def test_a_name_of_two_classes_gets_their_number(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("crane\nowl\ncrane\n")
+    assert read_class_names(tmp_path / "a.txt") == ("crane (0)", "owl", "crane (2)")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ FORMS = (
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """The names in the order of the network's outputs. UserError when the file is missing or holds something else."""
+    """The names in the order of the outputs; one that two classes have, as ImageNet's cranes, gets its number too.
+
+    UserError when the file is missing or holds something else.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
         names = _from_json(json.loads(text)) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
@@ -25,7 +29,8 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     names = [name.strip() for name in names]
     if not names or "" in names:
         raise UserError(f"{named(path)} has no name for class {names.index('') if names else 0}: {FORMS}")
-    return tuple(names)
+    counts = Counter(names)
+    return tuple(f"{name} ({number})" if counts[name] > 1 else name for number, name in enumerate(names))
 
 
 def _from_json(document: Any) -> list[str]:
