@@ -4,8 +4,9 @@
 
 Each is one `sightline compare PICTURES --arch NAME --epochs 1` in a process of its own; what is in --out is kept, so
 that the same command goes on after a break. The figure is how far the graph's answers in the opened Bundle lie from
-those that PyTorch gave when it was made, over what is allowed (1 would be refused). One epoch at the usual
-recipe teaches deep networks little: the accuracies say that they train, not how good they are.
+those that PyTorch gave when it was made, over what is allowed; opening refuses a Bundle above 1, so it is told for its
+size. One epoch at the usual recipe teaches deep networks little: the accuracies say that they train, not how good they
+are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from figures import Figure, parser, tell
 
-from sightline.bundle import GOLDEN, MAX_DIFFERENCE
+from sightline.bundle import GOLDEN, allowed
 from sightline.models import ARCHITECTURES
 from sightline.run import Run
 
@@ -37,16 +38,15 @@ def verified(run: Run) -> float:
     """The largest difference between the graph's golden logits and PyTorch's, over what is allowed."""
     with np.load(run.path / "bundle" / GOLDEN, allow_pickle=False) as golden:
         images, logits = golden["images"], golden["logits"]
-    difference = np.abs(run.bundle().run(images).logits - logits).max()
-    return float(difference / (MAX_DIFFERENCE + 1e-5 * np.abs(logits).max()))
+    return float(np.abs(run.bundle().run(images).logits - logits).max() / allowed(logits))
 
 
 def figure(arch: str, network: dict[str, Any], run: Run) -> Figure:
     """One line: what the training did, and whether the Bundle answers as the network did."""
-    results, recipe = run.document["results"], run.document["arguments"]["recipe"]
-    where = "bfloat16" if recipe["precision"] == "bf16" else "float32"
-    said = f"{results['train_images_per_s']:.3g} images/s in {where}, test {100 * network['top1']['mean']:.1f} %"
-    return Figure(f"{arch}/32", said, "", verified(run), "<= 1")
+    results, arguments = run.document["results"], run.document["arguments"]
+    speed = f"{results['train_images_per_s']:.3g} images/s at --precision {arguments['recipe']['precision']}"
+    said = f"{speed}, test {100 * network['top1']['mean']:.1f} %"
+    return Figure(f"{arch}/{arguments['size']}", said, "", verified(run), "<= 1")
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
     python bench/zoo.py [--arch NAME ...] [--seconds 10] [--json out.json]
 
 Each network (random weights, 1000 classes, its own picture size) is exported to a graph in a process of its own; at 1
-and 16 the four then take turns. A turn is a pause, so that no one's threads still spin while another works (ONNX
+and 16 the sides then take turns. A turn is a pause, so that no one's threads still spin while another works (ONNX
 Runtime's do for 50 ms), one answer that does not count, and answers in a row for 0.2 seconds, one at least. All compute
 in float32; OpenVINO, which would take bfloat16 where the processor has it, is told so. PyTorch runs channels-last and
 gets ready float pictures; the others get uint8 and the same graph. The figure is the smaller of the two batches'

@@ -49,20 +49,25 @@ def train(
     directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...) and of
     `training.train` (size, stem, style, device ...).
     """
-    from sightline.models.pretrained import find_weights, place
+    from sightline.models.pretrained import IMAGENET, find_weights, place
     from sightline.training import train as carry_out
 
     recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
-    if weights is not None:
-        place(weights, arch)  # a missing file is told before the data is looked at, missing data before a download
-    dataset = prepare(data, progress=progress)
-    if weights is not None:
-        rest["weights"] = find_weights(weights, arch, progress=progress)
-        arch = rest["weights"].arch
-    if arch is None:
+    if arch is None and weights is None:
         raise UserError("train needs a network: name it with --arch, or begin with --weights")
-    out = Path(out) if out else _fresh(Path("runs") / f"{arch}-{dataset.name}-s{recipe.seed}")
-    return carry_out(dataset, arch, recipe, out, progress=progress, **rest)
+    if out is not None:
+        check_vacant(Path(out))
+    wanted = {"style": rest.get("style"), "stem": rest.get("stem")}
+    if weights == IMAGENET:
+        place(weights, arch, **wanted)  # what can be told before a download is, and missing data too
+    elif weights is not None:
+        rest["weights"] = find_weights(weights, arch)
+    dataset = prepare(data, progress=progress)
+    if weights == IMAGENET:
+        rest["weights"] = find_weights(weights, arch, **wanted, progress=progress)
+    network = str(arch) if weights is None else rest["weights"].arch
+    out = Path(out) if out else _fresh(Path("runs") / f"{network}-{dataset.name}-s{recipe.seed}")
+    return carry_out(dataset, network, recipe, out, progress=progress, **rest)
 
 
 def compare(
@@ -127,7 +132,7 @@ def export(
 
     check_vacant(Path(out))  # before what may be a long download
     names = read_class_names(Path(classes)) if isinstance(classes, str | Path) else classes
-    found = find_weights(weights, arch, progress=progress)
+    found = find_weights(weights, arch, style=style, stem=stem, progress=progress)
     return export_weights(found, Path(out), style=style, stem=stem, classes=names)
 
 

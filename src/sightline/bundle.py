@@ -168,16 +168,20 @@ def write_bundle(
         write_json(temporary / CARD, {**whole, "sha256": _checksum(whole)})
 
 
+def allowed(expected: np.ndarray) -> float:
+    """How far logits may lie from those `expected`: 1e-3, and float32's own grain, 1e-5 of the largest."""
+    return MAX_DIFFERENCE + 1e-5 * float(np.abs(expected).max(initial=0))
+
+
 def disagreement(logits: np.ndarray, expected: np.ndarray) -> str:
     """How `logits` [N, C] differ from `expected`, or "" when they agree.
 
-    They agree within 1e-3 (and within float32's own grain, 1e-5 of the largest logit), with the same first class.
+    They agree within what is `allowed`, with the same first class.
     """
     if logits.shape != expected.shape:
         return f"shape {logits.shape}, not {expected.shape}"
-    largest = float(np.abs(expected).max(initial=0))
     difference = float(np.abs(logits - expected).max(initial=0))
-    if not difference <= MAX_DIFFERENCE + 1e-5 * largest:  # also when not a number
+    if not difference <= allowed(expected):  # also when not a number
         return f"logits differ by {difference:.2g}, allowed is {MAX_DIFFERENCE:g}"
     # Where two classes tie within the difference, either may come first.
     chosen = np.take_along_axis(expected, logits.argmax(1)[:, None], axis=1)[:, 0]

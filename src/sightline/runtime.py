@@ -2,7 +2,8 @@
 
 Everything after training goes through `Session`, so what is measured is what is served. A graph takes `images` uint8
 [N, H, W, C] and gives `logits` [N, classes], `embedding` [N, D] and `feature_map` [N, K, h, w], all float32. Its
-metadata may say how many bytes a picture's activations take, and then a batch is run in slices that fit the cache.
+metadata may say how many bytes a picture's activations take; a batch is then run in slices that fit the cache, of one
+picture at least.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sightline.core.errors import UserError, first_line, named
 from sightline.core.machine import cpu_quota
 
 PICTURE_BYTES = "bytes_a_picture"  # the metadata's key
-CACHE = 24 * 2**20  # bytes of the last cache that a processor of today has for itself
+CACHE = 24 * 2**20  # bytes that the last-level cache of a common processor holds
 
 
 class Outputs(NamedTuple):

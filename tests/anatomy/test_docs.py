@@ -22,6 +22,8 @@ DOCUMENTS = {
     "convolution": lambda: convolution((9, 9, 3), filters=2, kernel=3),
 }
 
+ABSENT = {"kind", "networks", "html", "png"}  # of no single network, or only where a drawing was asked for
+
 
 def keys(value: Any) -> Iterator[str]:
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -31,9 +33,12 @@ def keys(value: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
-def test_every_key_is_explained(kind: str) -> None:
+def test_every_key_is_explained_and_nothing_else(kind: str) -> None:
     document = DOCUMENTS[kind]()
     curves = set(document.get("scaling", ()))  # named as people name them, not keys to explain
     part = next(part for part in re.split(r"\n### ", PAGE) if part.startswith(f"`{kind}`"))
     assert document["kind"] == kind
-    assert set(keys(document)) - curves - {"kind"} <= set(re.findall(r"`(\w+)`", part))
+    found = set(keys(document)) - curves - {"kind"}
+    assert found <= set(re.findall(r"`(\w+)`", part))
+    first_column = " ".join(re.findall(r"^\| ([^|]+) \|", part, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", first_column)) - found <= ABSENT

@@ -62,6 +62,17 @@ def test_every_number_of_the_facts_tables_is_stated(shared: Callable[[str], Path
         assert numbers(line.replace("ILSVRC'15", "")) <= known, line
 
 
+def test_the_look_alikes_are_the_facts_by_column(shared: Callable[[str], Path], rows: Rows) -> None:
+    lines = shared("FACTS.md").read_text().splitlines()
+    (dims,) = (line for line in lines if line.startswith("| PCA dims"))
+    start = lines.index(dims)
+    said = [[cell.strip() for cell in line.split("|")[2:-1]] for line in (dims, *lines[start + 2 : start + 4])]
+    found = {figure: row["notes_say"] for (_, figure), row in rows.items() if figure.startswith("PCA to ")}
+    for dim, accuracy, seconds in zip(*said, strict=True):
+        assert found[f"PCA to {dim}, 5 neighbours, accuracy %"] == accuracy
+        assert found[f"PCA to {dim}, 5 neighbours, seconds"] == seconds
+
+
 @pytest.mark.parametrize(
     ("name", "figure", "stated"),
     [

@@ -127,7 +127,7 @@ def test_the_page_holds_accuracies_and_ideas(say: Say, tmp_path: Path) -> None:
     [
         (["resnet5"], 'unknown network "resnet5", did you mean'),
         (["resnet50", "--against", "gogglenet"], 'did you mean "googlenet"'),
-        (["resnet50", "--against", "vgg16", "--against", "resnet50"], "same name"),
+        (["resnet50", "--against", "vgg16", "--against", "resnet50"], "is given twice"),
         (["cnv", "--in", "8x8x3", "--kernel", "3", "--filters", "2"], 'did you mean "conv"'),
         (["idea"], 'did you mean "ideas"'),
         (["publishd", "--json"], 'did you mean "published"'),
@@ -148,6 +148,8 @@ def test_the_page_holds_accuracies_and_ideas(say: Say, tmp_path: Path) -> None:
         (["--papers", "--style", "paper"], "give it alone"),
         (["--papers", "--layers"], "give it alone"),
         (["resnet20", "--html", "page", "--png", "page"], "same file"),
+        (["resnet20", "--html", "page", "--png", "x/../page"], "same file"),
+        (["--json", "ideas"], "ideas comes first"),
         (["conv", "--in", "28x28", "--kernel", "3", "--filters", "2"], "is no input shape"),
         (["conv", "--in", "8x8x3", "--kernel", "0", "--filters", "2"], "kernel must be 1 or more"),
         (["conv", "--in", "8x8x3", "--kernel", "3", "--filters", "2", "--groups", "2"], "do not divide"),

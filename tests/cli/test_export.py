@@ -73,7 +73,7 @@ def test_train_begins_with_weights_and_says_so(place: Path, capsys: pytest.Captu
         (["train", "digits", "--weights", "absent.pth"], "no weights file at absent.pth"),
         (["train", "digits", "--weights", "imagenet"], "--arch"),
         (["train", "--weights", "mine.pth"], "train needs DATA"),
-        (["train", "--resume", "it", "--weights", "mine.pth"], "leave DATA, --arch and --weights away"),
+        (["train", "--resume", "it", "--weights", "mine.pth"], "leave DATA, --arch and --weights out"),
     ],
 )
 def test_what_people_do_wrong_is_one_line_that_says_what_to_do(
@@ -113,14 +113,21 @@ def test_foreign_networks_weights_are_refused(
     assert "conv1.weight is (32, 3, 3, 3) there and (64, 3, 7, 7) here" in capsys.readouterr().err
 
 
-def test_another_style_than_the_weights_were_made_for_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+LEAKY = "googlenet_small:activation=leaky_relu"
+
+
+def test_another_style_or_network_than_the_weights_were_made_for_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.save(create("mobilenet_v2:width=0.25", num_classes=3).state_dict(), "v2.pth")
     said = {"arch": "mobilenet_v2:width=0.25", "style": "torchvision", "preprocess": {"resize": 32}}
     Path("v2.json").write_text(json.dumps(said))
     assert run(["export", "--weights", "v2.pth", "--out", "as-made"]) == 0
-    assert "expect lower accuracy" not in capsys.readouterr().out
+    assert "made for" not in capsys.readouterr().out
     assert run(["export", "--weights", "v2.pth", "--style", "paper", "--out", "b"]) == 0
-    assert "made for torchvision style, expect lower accuracy in paper style" in capsys.readouterr().out
+    assert "made for mobilenet_v2:width=0.25 in torchvision style: expect" in capsys.readouterr().out
+    assert run(["export", "--weights", "mine.pth", "--arch", LEAKY, "--out", "c"]) == 0
+    assert "made for googlenet_small in torchvision style: expect" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,10 @@ def test_another_style_than_the_weights_were_made_for_is_told(place: Path, capsy
     [
         (["train", "absent-photos", "--arch", "vgg11"], "absent-photos"),
         (["export", "--arch", "vgg11", "--out", "photo.jpg"], "exists already"),
-        (["export", "--arch", "mobilenet_v2:width=0.5", "--out", "b"], "has other shapes"),
+        (["train", "digits", "--arch", "vgg11", "--out", "photo.jpg"], "exists already"),
+        (["export", "--arch", "mobilenet_v2:width=0.5", "--out", "b"], "do not fit mobilenet_v2:width=0.5"),
+        (["export", "--arch", "alexnet", "--style", "paper", "--out", "b"], "do not fit alexnet as asked for"),
+        (["train", "digits", "--arch", "resnet18", "--stem", "small"], "do not fit resnet18 as asked for"),
     ],
 )
 def test_what_can_be_told_before_a_download_is(

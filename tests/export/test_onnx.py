@@ -191,7 +191,7 @@ def test_a_place_that_is_taken_is_told(trained: Network, bundle: Bundle) -> None
 def test_a_network_of_nans_or_that_overflows_is_never_exported(value: float, tmp_path: Path) -> None:
     model = a_network("resnet20")
     nn.init.constant_(model.head.weight, value)
-    with pytest.raises(UserError, match="resnet20 answers pictures with numbers that are not finite"):
+    with pytest.raises(UserError, match="resnet20 gives answers that are not finite"):
         exported(model, Preprocess(32), tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
 

@@ -82,7 +82,7 @@ def test_auxiliary_heads_drop_70_percent() -> None:
 
 
 def test_the_papers_form_normalises_over_five_channels() -> None:
-    # Krizhevsky et al. (2012), section 3.3, the norm Table 1 refers to; without the 2 for k, as in Caffe's networks.
+    # Figure 3 does not say the numbers: those of Caffe's bvlc_googlenet, alpha 1e-4 on the mean of 5 channels and k 1.
     a = torch.rand(2, 12, 3, 3) * 100
     sums = torch.stack([a[:, max(0, i - 2) : i + 3].square().sum(1) for i in range(12)], 1)
     model = create("googlenet", num_classes=10, style="paper")

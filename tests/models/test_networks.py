@@ -222,7 +222,7 @@ def test_too_small_a_picture_is_told_the_smallest(name: str, stem: str | None, s
         check_size(name, least - 1, stem=stem, style=style)
 
 
-def test_a_network_that_fails_at_its_own_size_is_not_told_to_wait_for_larger_pictures(
+def test_a_network_that_fails_at_its_own_size_has_another_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(self: Network, x: Tensor) -> Tensor:
@@ -235,8 +235,11 @@ def test_a_network_that_fails_at_its_own_size_is_not_told_to_wait_for_larger_pic
 
 @pytest.mark.parametrize(
     ("name", "size", "enough"),
-    [("resnet18", 32, False), ("resnet18", 33, True), ("vgg11", 32, True), ("mobilenet_v2", 32, False)],
-)
+    [
+        ("resnet18", 32, False), ("resnet18", 33, True), ("vgg11", 32, True), ("mobilenet_v2", 32, False),
+        ("googlenet", 33, False), ("efficientnet_b0", 32, False), ("efficientnet_b0", 33, True),
+    ],
+)  # fmt: skip
 def test_one_picture_a_step_is_enough_where_batch_norm_sees_two_places(name: str, size: int, enough: bool) -> None:
     assert learns_from_one(name, size) == enough
     model, x = create(name, num_classes=2).train(), torch.rand(1, 3, size, size)

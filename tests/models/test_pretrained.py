@@ -88,7 +88,7 @@ def test_a_download_shows_how_far_it_is(served: bytes) -> None:
 def test_options_that_no_public_file_can_fit_are_told_before_the_download(
     served: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "googlenet_small:naive=yes has other shapes" in refused(
+    assert "do not fit googlenet_small:naive=yes" in refused(
         lambda: find_weights("imagenet", "googlenet_small:naive=yes")
     )
     assert Handler.ranges == []

@@ -64,6 +64,14 @@ def test_capitals_and_whole_networks(model: Network, tmp_path: Path) -> None:
     torch.save(model, tmp_path / "whole.pth")
     with pytest.raises(UserError, match=r"whole\.pth is no readable weights file: .* save the network's state_dict"):
         load_weights(model, tmp_path / "whole.pth")
+    (tmp_path / "W.SAFETENSORS").rename(tmp_path / "renamed.pth")
+    (tmp_path / "page.pth").write_text("<!DOCTYPE html><title>404</title>")
+    (tmp_path / "numpy.pth").write_bytes(pickle.dumps({"conv1.weight": [1.0]}))
+    for name in ("renamed.pth", "page.pth", "numpy.pth"):
+        with warnings.catch_warnings(), pytest.raises(UserError) as error:
+            warnings.simplefilter("error")
+            load_weights(model, tmp_path / name)
+        assert "code" not in str(error.value)
 
 
 def test_another_class_count_keeps_the_last_layer_and_says_so(model: Network, tmp_path: Path) -> None:

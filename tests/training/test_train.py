@@ -69,7 +69,7 @@ def test_a_run_ends_in_a_bundle_and_tells_everything(digits: Dataset, plain: Run
 def test_one_picture_a_step_is_refused_where_batch_norm_needs_more(
     digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match=r"resnet18 cannot learn from one picture of 32 pixels a step.*--batch 2"):
+    with pytest.raises(UserError, match=r"resnet18 cannot be trained on one picture of 32 pixels a step.*--batch 2"):
         train(digits, "resnet18", recipe(batch_size=1), tmp_path / "run", size=32, stem="imagenet")
     one = digits.rows("train")[:1]
     monkeypatch.setattr(Dataset, "rows", lambda self, split: one)

@@ -40,7 +40,7 @@ class Window:
 class Layer:
     """A layer as it ran. `inputs` are the names of the layers it reads, "input" for the picture.
 
-    `weights` are its parameters but biases and those of batch norm, `channels` how many numbers a place they make.
+    `weights` counts its parameters without biases and batch norm's, `channels` what those weights put out at a place.
     `output` is without the batch, `macs` and `activations` (elements of the output) are of the whole batch. `in_place`:
     it works element by element, so it may write over what it reads. `receptive_field` is in pixels of the picture, None
     where the whole picture is seen.

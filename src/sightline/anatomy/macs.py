@@ -1,6 +1,6 @@
 """Multiply-adds of a network, traced on the meta device: shapes flow, no number is computed, no weight is copied.
 
-What a MAC is says `sightline.anatomy.layer`. Counted is what runs in evaluation, so auxiliary heads are not.
+`sightline.anatomy.layer` says what a MAC is. Counted is what runs in evaluation, so auxiliary heads are not.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The figures the papers and the course's notes state, ours beside them, and a sentence wherever they disagree.
 
-Ours are counted when the table is made; what a MAC is says `sightline.anatomy.layer`.
+Ours are counted when the table is made; `sightline.anatomy.layer` says what a MAC is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sightline.models.googlenet import INCEPTIONS
 UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 CONVENTION = "MACs count convolutions and linear layers only; the papers call them FLOPs, which are twice as many."
 COURSE = "the course's arithmetic"
-NOTES = "the course's notes"
+COURSE_NOTES = "the course's notes"
 RESNET = "He et al. 2015, Table 1"
 GOOGLENET = "Szegedy et al. 2014"
 # Exact counts of torchvision's own networks: parameters, and MACs at the size of its weights.
@@ -51,7 +51,7 @@ EXACT = {
 class Row:
     """One figure of one network: as the paper and the notes state it, as it exactly is, as we count it.
 
-    `difference` says why they differ, `remark` what is to be known even where they agree.
+    `difference` says why they differ, `remark` what else there is to know, also where they agree.
     """
 
     network: str
@@ -221,7 +221,7 @@ def _cifar() -> Iterator[Row]:
     ):
         yield Row(name, figure, None, error, "He et al. 2015, Figure 6", None, None, differences.TRAINED)
     for name, top1 in (("resnet50", "95.62"), ("googlenet", "95.35"), ("mobilenet_v2", "93.69")):
-        source = f"a public recipe of 70 epochs, in {NOTES}"
+        source = f"a public recipe of 70 epochs, in {COURSE_NOTES}"
         yield Row(name, "CIFAR-10 top-1 %", None, None, source, None, top1, differences.TRAINED)
 
 
@@ -247,14 +247,14 @@ def _efficientnets() -> Iterator[Row]:
 def _rule() -> Iterator[Row]:
     """Compound scaling: what a step of phi does to B0, as the seventh root of what seven steps do."""
     figures = (
-        ("times the blocks (depth)", "1.2"),
-        ("times the channels (width)", "1.1"),
-        ("times the picture's side (resolution)", "1.15"),
-        ("times the MACs", "2"),
+        ("times the blocks (depth)", "1.2", "4"),
+        ("times the channels (width)", "1.1", "4"),
+        ("times the picture's side (resolution)", "1.15", "4"),
+        ("times the MACs", "2", "3.3"),
     )
-    for (figure, stated), before, after in zip(figures, _scaled(0), _scaled(7), strict=True):
+    for (figure, stated, section), before, after in zip(figures, _scaled(0), _scaled(7), strict=True):
         ours = (after / before) ** (1 / 7)
-        yield Row("efficientnet, each step of phi", figure, ours, stated, "Tan & Le 2019, section 3.3")
+        yield Row("efficientnet, each step of phi", figure, ours, stated, f"Tan & Le 2019, section {section}")
 
 
 def _scaled(phi: int) -> tuple[int, int, int, int]:
@@ -268,16 +268,16 @@ def _scaled(phi: int) -> tuple[int, int, int, int]:
 def _look_alikes() -> Iterator[Row]:
     """The notes' look-alike search over photos."""
     what, why = "look-alikes of 8,677 Caltech-101 pictures", differences.SEARCHED
-    yield Row(what, "resnet50's features, minutes", None, None, NOTES, None, "16.58", why)
+    yield Row(what, "resnet50's features, minutes", None, None, COURSE_NOTES, None, "16.58", why)
     for dims, accuracy, seconds in (
         (1, "15.43", "5.9"), (2, "26.15", "6.2"), (3, "32.4", "7.3"), (4, "40.07", "6.6"), (5, "45.93", "6.8"),
         (10, "63.93", "14.8"), (20, "77.81", "13.2"), (50, "85.21", "23.6"), (75, "86.38", "40.4"),
         (100, "86.91", "37.9"), (150, "87.03", "51.9"), (200, "87.05", "63.8"),
     ):  # fmt: skip
-        yield Row(what, f"PCA to {dims}, 5 neighbours, accuracy %", None, None, NOTES, None, accuracy, why)
-        yield Row(what, f"PCA to {dims}, 5 neighbours, seconds", None, None, NOTES, None, seconds, why)
-    yield Row(what, "PCA to 150, Annoy of 40 trees, filled in seconds", None, None, NOTES, None, "0.35", why)
-    yield Row(what, "PCA to 150, Annoy of 40 trees, µs a query", None, None, NOTES, None, "19.9", why)
+        yield Row(what, f"PCA to {dims}, 5 neighbours, accuracy %", None, None, COURSE_NOTES, None, accuracy, why)
+        yield Row(what, f"PCA to {dims}, 5 neighbours, seconds", None, None, COURSE_NOTES, None, seconds, why)
+    yield Row(what, "PCA to 150, Annoy of 40 trees, filled in seconds", None, None, COURSE_NOTES, None, "0.35", why)
+    yield Row(what, "PCA to 150, Annoy of 40 trees, µs a query", None, None, COURSE_NOTES, None, "19.9", why)
 
 
 def _parameters(name: str, paper: str | None, source: str, difference: str | None = None) -> Row:

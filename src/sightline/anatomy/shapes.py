@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-Sides = tuple[int, ...]
+Dims = tuple[int, ...]
 ELEMENTWISE = ("native_batch_norm", "relu", "hardtanh", "leaky_relu", "silu", "sigmoid")
 
 
@@ -39,7 +39,7 @@ def _empty(like: Tensor, shape: Sequence[int]) -> Tensor:
 def _convolution(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
     dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int,
-) -> Sides | None:  # fmt: skip
+) -> Dims | None:  # fmt: skip
     if transposed or x.dim() != weight.dim() or x.shape[1] != weight.shape[1] * groups:
         return None
     axes = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
@@ -49,7 +49,7 @@ def _convolution(
 def _max_pool(
     x: Tensor, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0, 0),
     dilation: Sequence[int] = (1, 1), up: bool = False,
-) -> Sides | None:  # fmt: skip
+) -> Dims | None:  # fmt: skip
     if x.dim() != 4 or not all(len(sides) == 2 for sides in (kernel, stride, padding, dilation)):
         return None
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
@@ -65,14 +65,14 @@ def _side(size: int, kernel: int, stride: int, padding: int, dilation: int, *, u
     return places - 1 if up and (places - 1) * stride >= size + padding else places
 
 
-def _joined(tensors: Sequence[Tensor], dim: int = 0) -> Sides | None:
+def _joined(tensors: Sequence[Tensor], dim: int = 0) -> Dims | None:
     first = tensors[0].shape
     if dim < 0 or any((*t.shape[:dim], *t.shape[dim + 1 :]) != (*first[:dim], *first[dim + 1 :]) for t in tensors):
         return None
     return (*first[:dim], sum(t.shape[dim] for t in tensors), *first[dim + 1 :])
 
 
-def _broadcast(a: Tensor, b: Any) -> Sides | None:
+def _broadcast(a: Tensor, b: Any) -> Dims | None:
     if not isinstance(b, Tensor):
         return tuple(a.shape)
     if a.dim() != b.dim() or any(m != n and 1 not in (m, n) for m, n in zip(a.shape, b.shape, strict=True)):
@@ -80,18 +80,18 @@ def _broadcast(a: Tensor, b: Any) -> Sides | None:
     return tuple(map(max, a.shape, b.shape))
 
 
-def _mean(x: Tensor, dim: Sequence[int] | None = None, keepdim: bool = False) -> Sides | None:
+def _mean(x: Tensor, dim: Sequence[int] | None = None, keepdim: bool = False) -> Dims | None:
     if not dim or min(dim) < 0:
         return None
     return tuple(1 if axis in dim else size for axis, size in enumerate(x.shape) if keepdim or axis not in dim)
 
 
-def _multiplied(bias: Tensor, x: Tensor, weight: Tensor) -> Sides | None:
+def _multiplied(bias: Tensor, x: Tensor, weight: Tensor) -> Dims | None:
     fits = x.dim() == weight.dim() == 2 and x.shape[1] == weight.shape[0] and bias.shape == weight.shape[1:]
     return (x.shape[0], weight.shape[1]) if fits else None
 
 
-RULES: dict[str, Callable[..., Sides | None]] = {
+RULES: dict[str, Callable[..., Dims | None]] = {
     "convolution": _convolution,
     "max_pool2d_with_indices": _max_pool,
     "cat": _joined,

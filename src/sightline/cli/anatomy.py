@@ -16,7 +16,7 @@ from sightline.core.errors import UserError, closest, named
 class Anatomy(TyperGroup):
     """The verbs below anatomy; a first word that is none of them names a network.
 
-    No network's name is near a verb's, so what is near one is a slip.
+    No network has a name like a verb's, so a word like one is a typing error.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -26,6 +26,8 @@ class Anatomy(TyperGroup):
             return super().parse_args(ctx, args)
         if near := closest(word, self.commands):
             raise UserError(f'"{named(word)}" is neither a network nor a verb of anatomy{near}')
+        if late := next((arg for arg in args if arg in self.commands), None):
+            raise UserError(f"{late} comes first: sightline anatomy {late}, and then its options")
         return super().parse_args(ctx, ["network", *args])
 
 
@@ -61,11 +63,11 @@ def network(
 
     One MAC is one multiply-add of a convolution or linear layer (papers say FLOP). `sightline anatomy conv` has one
     convolution's arithmetic, `sightline anatomy ideas` what the ideas of the papers save, `sightline anatomy published`
-    what accuracy the networks' cost buys.
+    published accuracies beside what the networks cost.
     """
     from sightline.cli import anatomy_tables as tables
 
-    if html and html == png:
+    if html and png and html.resolve() == png.resolve():
         raise UserError(f"--html and --png are the same file, {named(html)}: give each its own")
     if papers:
         if name or against or html or png or pixels or stem or classes or layers or style != "torchvision":
@@ -81,7 +83,7 @@ def network(
 
     names = [name, *(against or ())]
     if len(set(names)) < len(names):
-        raise UserError("--against wants other networks: of what is set side by side no two may have the same name")
+        raise UserError(f"{named(max(names, key=names.count))} is given twice: --against takes other networks")
     options: dict[str, Any] = {"size": pixels, "num_classes": classes, "stem": stem, "style": style}
     found = [trace(one, **options).document() for one in names]
     document = {"kind": "anatomies", "networks": found} if against else found[0]

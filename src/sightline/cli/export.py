@@ -44,12 +44,15 @@ def command(
         ["MACs a picture", scaled(card["macs"])],
     ]
     print_table(bundle.arch, ["figure", "value"], rows, left=2)
-    print_line(f"weights {became(card['weights'], card['style'])}")
+    print_line(f"weights {became(card['weights'])}")
+    made_for = [card["weights"][key] or card[key] for key in ("arch", "style")]
+    if made_for != [card["arch"], card["style"]]:
+        print_line(f"        made for {made_for[0]} in {made_for[1]} style: expect other accuracies here")
     print_line(f"bundle  {bundle.path}")
 
 
-def became(weights: dict[str, Any], style: str) -> str:
-    """What became of the keys of a weights file in a network of that style, in one line."""
+def became(weights: dict[str, Any]) -> str:
+    """What became of the keys of a weights file, in one line."""
     keys = weights["keys"]
     parts = [f"{weights['file']}: {keys['loaded']} keys loaded"]
     if keys["replaced"]:
@@ -59,6 +62,4 @@ def became(weights: dict[str, Any], style: str) -> str:
     for name, said in (("missing", "not in the file and begun anew"), ("unexpected", "in the file and not needed")):
         if keys[name]:
             parts.append(f"{said}: {', '.join(dict.fromkeys(key.partition('.')[0] for key in keys[name]))}")
-    if weights["style"] not in (None, style):
-        parts.append(f"made for {weights['style']} style, expect lower accuracy in {style} style")
     return "; ".join(parts)

@@ -22,7 +22,7 @@ Precision = Literal["auto", "32", "bf16", "16"]
 Split = Literal["train", "validation", "test"]
 
 ARCH_HELP = "The network and its options, such as resnet18, resnet20:shortcut=B or mobilenet_v2:width=0.5."
-STEM_HELP = "The first layers; small keeps pictures of up to 64 pixels large for longer."
+STEM_HELP = "The first layers; small is for pictures of up to 64 pixels, which it shrinks later."
 WEIGHTS_HELP = "The network's public weights (imagenet), or those in a .safetensors, .pth, .pt or .th file."
 STYLE_HELP = "Whom to follow where paper and public weights differ."
 STYLE_DEFAULT = "the weights' own, or torchvision"
@@ -36,7 +36,9 @@ Epochs = Annotated[int | None, typer.Option(help="Passes over the training pictu
 Budget = Annotated[
     str | None, typer.Option(help="Instead of epochs: end each training within this wall time (90s, 10m, 2h).")
 ]
-Batch = Annotated[int | None, typer.Option("--batch", help="Pictures a step.", show_default="fitted to the data")]
+Batch = Annotated[
+    int | None, typer.Option("--batch", min=1, max=65536, help="Pictures a step.", show_default="fitted to the data")
+]
 Side = Annotated[
     int | None,
     typer.Option("--size", min=1, max=4096, help="Picture side in pixels.", show_default="the network's, or smaller"),

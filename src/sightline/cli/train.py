@@ -133,7 +133,7 @@ def resumed(name: str, data: str | None, network: str | None) -> Run:
 
     if data is not None or network is not None:
         raise UserError(
-            "--resume RUN goes on with the run's own data and network: leave DATA, --arch and --weights away"
+            "--resume RUN goes on with the run's own data and network: leave DATA, --arch and --weights out"
         )
     run = Run.open(name)
     note(f"resuming {named(run.path)}")
@@ -159,6 +159,6 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         rows.insert(0, ["test top-1", said])
     print_table(f"{run.arch} on {run.document['data']['name']}", ["figure", "value"], rows, left=2)
     if "weights" in run.document:
-        print_line(f"weights {became(run.document['weights'], run.document['arguments']['style'])}")
+        print_line(f"weights {became(run.document['weights'])}")
     print_line(f"run     {run.path}")
     print_line(f"bundle  {run.path / 'bundle'}")

@@ -53,7 +53,9 @@ def export(
     twin = copy.deepcopy(model).to("cpu", torch.float32).eval()
     expected = _answers(Graph(twin, preprocess), golden_images)
     if not all(np.isfinite(answer).all() for answer in expected):
-        raise UserError(f"{arch} answers pictures with numbers that are not finite: get or train its weights again")
+        raise UserError(
+            f"with these weights {arch} gives answers that are not finite: get them again, or train with a lower --lr"
+        )
     tensors = safetensors.torch.save({key: value.contiguous() for key, value in twin.state_dict().items()})
     macs = count_macs(twin, (1, preprocess.channels, preprocess.size, preprocess.size))
     graph = to_onnx(twin, preprocess)

@@ -1,8 +1,9 @@
 """Which graphs take a batch in slices, and how much of the cache a picture needs in them.
 
 A whole batch reads the weights once; slices of it read them once each, and keep what layers pass on in the processor's
-cache instead of sending it through memory. So slices pay where a picture's activations outweigh the weights, as in the
-MobileNets, EfficientNet and googlenet_small at their own size, and nowhere else in the zoo (bench/zoo.py).
+cache instead of sending it through memory. So slices pay where a picture's activations outweigh the weights: in the
+MobileNets, EfficientNet and googlenet_small at their own size, which bench/zoo.py measures, and nowhere else in the zoo
+(LOG.md, "Batches in slices").
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ FLOAT32 = 4  # bytes
 
 
 def bytes_a_picture(network: Network, preprocess: Preprocess) -> int | None:
-    """Bytes of the most activations there are at one time for one picture; None where whole batches are faster."""
+    """The most bytes that one picture's activations take at any moment; None where whole batches are faster."""
     picture = (preprocess.channels, preprocess.size, preprocess.size)
     layers = layers_of(network, (1, *picture))
     weights = sum(layer.weights for layer in layers)

@@ -105,7 +105,7 @@ def architecture(name: str) -> Architecture:
         option, _, text = (part.strip() for part in wish.partition("="))
         _check_option(base, option, defaults)
         if option in options:
-            raise UserError(f"{base} is given {option} twice: leave one away")
+            raise UserError(f"{base} is given {option} twice: leave one out")
         options[option] = _value(base, option, text, defaults[option])
     own = {option: value for option, value in options.items() if option != "activation"}
     return replace(found, options=options, size=found.resolution(**own) if found.resolution else found.size)
@@ -151,7 +151,7 @@ def check_size(name: str, size: int, *, stem: str | None = None, style: str = "t
 def smallest_size(name: str, *, stem: str | None = None, style: str = "torchvision") -> int:
     """Pixels of the smallest square pictures the network can take; found by trying, without computing a number."""
     network, own = _on_meta(name, stem, style), architecture(name).size
-    _see(network, own)  # one that fails at its own size is not waiting for larger pictures
+    _see(network, own)  # a network that fails at its own size has another fault: let that error through
     return next(size for size in range(1, own + 1) if _passes(network, size))
 
 

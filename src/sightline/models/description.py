@@ -83,16 +83,19 @@ class Description(BaseModel):
         """
         if self.arch is None or self.shortcut is None:
             return self.arch
-        said = architecture(self.arch).options.get("shortcut", self.shortcut)
+        found = architecture(self.arch)
+        said = found.options.get("shortcut", self.shortcut)
         if said != self.shortcut:
             raise UserError(f"arch says shortcut {named(said)} and shortcut says {named(self.shortcut)}: correct it")
+        if "shortcut" not in found.defaults():
+            raise UserError(f"{named(self.arch)} has no choice of shortcuts: take shortcut out")
         return self.fitted(self.arch)
 
     def fitted(self, arch: str) -> str:
-        """The full name `arch` with the shortcut described, unless it has one or its network has no choice."""
+        """The full name `arch` with the shortcut described, where its network has a choice and the name none."""
         found = architecture(arch)
         own = found.defaults().get("shortcut")
-        if self.shortcut in (None, own) or "shortcut" in found.options or (own is None and arch != self.arch):
+        if own is None or self.shortcut in (None, own) or "shortcut" in found.options:
             return arch
         return f"{arch}{',' if ':' in arch else ':'}shortcut={self.shortcut}"
 

@@ -5,7 +5,7 @@ own picture sizes and torchvision's keys; `efficientnet` with option phi follows
 are MobileNet v2's inverted residuals with squeeze-and-excitation; while training, whole blocks are left out at random
 (stochastic depth). style="paper" pads as TensorFlow does (SAME) and has its batch norm epsilon; keys are the same.
 
-The small stem, ours alone, leaves the first two halvings away: 32 pixels end at 4x4.
+The small stem, ours alone, leaves the first two halvings out: 32 pixels end at 4x4.
 """
 
 from __future__ import annotations

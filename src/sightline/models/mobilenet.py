@@ -5,7 +5,7 @@ torchvision has none, so the keys are ours in its manner. v2: Sandler et al., "M
 Linear Bottlenecks" (2018), Table 2, with torchvision's keys. style="paper" pads as TensorFlow does (SAME) and has its
 batch norm epsilon, which weights trained there need; the keys are the same.
 
-The small stem, ours alone, leaves the first two halvings away: 32 pixels end at 4x4.
+The small stem, ours alone, leaves the first two halvings out: 32 pixels end at 4x4.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class MobileNetV2(Classified):
         for (expansion, count, _), stride in zip(blocks, strides[1:], strict=True):
             self.features.append(InvertedResidual(channels, scaled(count, width), stride, expansion, make))
             channels = scaled(count, width)
-        # Section 4.1: multipliers below one leave the last convolution as wide as it is.
+        # Section 4: multipliers below one leave the last convolution as wide as it is.
         last = scaled(1280, max(1.0, width))
         self.features.append(make(channels, last, 1))
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, num_classes))

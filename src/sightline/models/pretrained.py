@@ -81,8 +81,12 @@ class Weights:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What a Run or a Bundle tells of the file, to be joined by what became of its keys; style None if not said."""
-        return {"file": self.path.name, "sha256": self.sha256, "style": self.description.style}
+        """What a Run or a Bundle tells of the file, to be joined by what became of its keys.
+
+        `arch` and `style` are those it was made for, None where nothing says it.
+        """
+        made_for = {"arch": self.description.network, "style": self.description.style}
+        return {"file": self.path.name, "sha256": self.sha256, **made_for}
 
     def choose(self, style: str | None, stem: str | None) -> tuple[str, str]:
         """Style and stem: as asked for, else as described, else torchvision's and the network's own."""
@@ -120,13 +124,17 @@ def _try(fitting: tuple[str, str], given: tuple[str, str]) -> str:
     return "they fit with " + " ".join(f"{flag} {found}" for flag, found, asked in pairs if found != asked)
 
 
-def find_weights(source: str | Path, arch: str | None = None, *, progress: Progress = SILENT) -> Weights:
+def find_weights(
+    source: str | Path, arch: str | None = None, *, style: str | None = None, stem: str | None = None,
+    progress: Progress = SILENT,
+) -> Weights:  # fmt: skip
     """The weights that `source` means: "imagenet" for the public file of the network `arch`, or a path.
 
-    What is known of a file is said in the .json of its name beside it, or follows from its being a public one.
-    UserError when there are none, when the network stays unknown, and when a public file is not what its name says.
+    Nothing is downloaded that `style` and `stem`, where given, rule out. What is known of a file is said in the .json
+    of its name beside it, or follows from its being a public one. UserError when there are none, when the network stays
+    unknown, and when a public file is not what its name says.
     """
-    path = locate(source, arch, progress=progress)
+    path = locate(source, arch, style=style, stem=stem, progress=progress)
     neighbour, public = _neighbour(path), _by_file(path.name)
     description = read_description(neighbour) if neighbour.is_file() else public or Description()
     arch = description.fitted(arch) if arch else description.network
@@ -142,9 +150,12 @@ def find_weights(source: str | Path, arch: str | None = None, *, progress: Progr
     return Weights(str(source) if source == IMAGENET else str(path), path, sha256, arch, description)
 
 
-def locate(source: str | Path, arch: str | None, *, progress: Progress = SILENT) -> Path:
+def locate(
+    source: str | Path, arch: str | None, *, style: str | None = None, stem: str | None = None,
+    progress: Progress = SILENT,
+) -> Path:  # fmt: skip
     """The file that `source` means, downloaded into the cache if it is a public one that is not there."""
-    path = place(source, arch)
+    path = place(source, arch, style=style, stem=stem)
     if source == IMAGENET and not path.is_file():
         try:
             download(ADDRESS + path.name, path, sha256=_digits(path.name), progress=progress)
@@ -155,10 +166,13 @@ def locate(source: str | Path, arch: str | None, *, progress: Progress = SILENT)
     return path
 
 
-def place(source: str | Path, arch: str | None) -> Path:
-    """Where the file that `source` means is, or will be when it is downloaded; UserError when there can be none."""
+def place(source: str | Path, arch: str | None, *, style: str | None = None, stem: str | None = None) -> Path:
+    """The path of the file that `source` means; a public one may still have to be downloaded.
+
+    UserError when there is no such file, or no public one that fits the network in that style and with that stem.
+    """
     if source == IMAGENET:
-        return cache_folder() / "weights" / _public_file(arch)
+        return cache_folder() / "weights" / _public_file(arch, style, stem)
     path = Path(os.path.abspath(source))
     if not path.is_file():
         near = closest(str(source), [IMAGENET])
@@ -166,8 +180,8 @@ def place(source: str | Path, arch: str | None) -> Path:
     return path
 
 
-def _public_file(arch: str | None) -> str:
-    """The name of the file with the public weights of the network."""
+def _public_file(arch: str | None, style: str | None, stem: str | None) -> str:
+    """The name of the file with the public weights of the network, whose shapes they must have."""
     if arch is None:
         raise UserError(f"say whose public weights: name the network with --arch, one of {', '.join(PUBLIC)}")
     architecture(arch)
@@ -175,10 +189,12 @@ def _public_file(arch: str | None) -> str:
     if base not in PUBLIC:
         raise UserError(f"{base} has no public ImageNet weights: there are some for {', '.join(PUBLIC)}")
     with blank():
-        asked, public = (create(name, num_classes=1) for name in (arch, base))
+        asked = create(arch, num_classes=1, style=style or STYLES[0], stem=stem)
+        public = create(base, num_classes=1)
     if not compare(asked, public.state_dict()).fits:
         raise UserError(
-            f"{base} has public ImageNet weights, but {named(arch)} has other shapes: leave the options away"
+            f"the public ImageNet weights of {base} do not fit {named(arch)} as asked for: leave its options, --style "
+            "and --stem out"
         )
     return PUBLIC[base][0]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,12 +139,14 @@ def _opened(path: Path) -> Any:
     try:
         if path.suffix.lower() == ".safetensors":
             return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles from elsewhere, which are then refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError as error:
         raise UserError(f"cannot read the weights in {named(path)}: {error.strerror}") from None
     except pickle.UnpicklingError as error:
-        more = "Unsupported" in str(error)  # as a file is that torch.save(network) made
-        advice = "it holds more than tensors, which may be code: save the network's state_dict()" if more else AGAIN
+        code = "Unsupported global" in str(error)  # as in a file that torch.save(network) made
+        advice = "it holds more than tensors, which may be code: save the network's state_dict()" if code else AGAIN
         raise UserError(f"{named(path)} is no readable weights file: {advice}") from None
     except Exception:  # of whatever kind: damaged files make the readers raise almost all there are
         raise UserError(f"{named(path)} is no readable weights file: {AGAIN}") from None

@@ -1,9 +1,9 @@
 """The anatomy page: a network drawn stage by stage, what each part costs, and what that buys.
 
 A document is an anatomy (`sightline.anatomy.trace`), or {"kind": "anatomies", "networks": [...]} to set several side
-by side. With "published" ({"rows": [...]}) the page shows accuracy against cost over all networks, with "ideas" what
-each idea saves, with "scaling" how cost grows with width, depth and resolution. One HTML file without a picture or
-script from elsewhere, or one PNG of the drawing and of accuracy against cost.
+by side. With "published" ({"rows": [...]}) the page shows accuracy against cost over all networks; with "ideas" and
+"scaling", which go together, what each idea saves and how cost grows with width, depth and resolution. One HTML file
+without a picture or script from elsewhere, or one PNG of the drawing and of accuracy against cost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sightline.report.page import Figure, Section, page
 
 Document = Mapping[str, Any]
 FAMILIES = {**charts.FAMILIES, "pool": "pooling", "join": "branches meet", "other": "other"}
-SCALED = {
+SCALING_TITLES = {  # along: title and axis
     "phi": ("One alone, or all together", "φ"),
     "B": ("The published steps", "B"),
     "width": ("Wider", "width"),
@@ -114,7 +114,7 @@ def _totals_of(total: Document, auxiliary: bool) -> list[Total]:
     seen = total["receptive_field"]
     return [
         count("parameters", "parameters"),
-        *([count("of them running", "parameters_without_auxiliary")] if auxiliary else []),
+        *([count("without auxiliary heads", "parameters_without_auxiliary")] if auxiliary else []),
         count("MACs", "macs"),
         count("FLOPs (2 × MACs)", "flops"),
         Total("layers deep", total["layers"], wording.whole(total["layers"])),
@@ -240,7 +240,7 @@ def _ideas(document: Document) -> Section | None:
         curves.setdefault(curve["along"], {})[name] = curve
     figures = []
     for along, of in curves.items():
-        title, axis = SCALED[along]
+        title, axis = SCALING_TITLES[along]
         figures.append(Figure(f"scaling-{along}", title, charts.scaling(of, axis)))
     data = {"ideas": ideas, "curves": list(curves.values())}
     return Section("ideas", "What each idea saves", "anatomy_ideas.html.j2", data, figures)

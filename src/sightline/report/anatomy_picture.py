@@ -112,7 +112,7 @@ def svg(
 
 def _colours(style: str) -> str:
     """The style sheet with its variables replaced: what draws the picture knows none."""
-    values = palette.named(palette.LIGHT)
+    values = palette.by_name(palette.LIGHT)
     return re.sub(r"var\(--([\w-]+)\)", lambda found: values[found[1]], style)
 
 

@@ -30,8 +30,7 @@ def svg_of(chart: Chart, *, title: str, width: int, height: int) -> str:
     """`chart` under its `title` as an SVG element, on white."""
     import vl_convert
 
-    spec = specification(chart) | {"width": width, "height": height, "title": printable(title)}
-    drawn: str = vl_convert.vegalite_to_svg(spec, vl_version="6.4", config=palette.theme(palette.LIGHT, legends=True))
+    drawn: str = vl_convert.vegalite_to_svg(**_drawn(chart, title, width, height))
     return drawn
 
 
@@ -39,11 +38,16 @@ def write_png(chart: Chart, path: Path, *, title: str = "", width: int = 720, he
     """Draw `chart` on white under its `title`, at twice `width` pixels, into `path`."""
     import vl_convert
 
+    write_bytes(path, vl_convert.vegalite_to_png(**_drawn(chart, title, width, height), scale=2))
+
+
+def _drawn(chart: Chart, title: str, width: int, height: int | None) -> dict[str, Any]:
+    """What the renderer is given: the chart on white, with its title and size."""
     spec = specification(chart) | {"width": width} | ({"title": printable(title)} if title else {})
     if height is not None:
         spec["height"] = height
     config = palette.theme(palette.LIGHT, legends=True) | {"background": palette.LIGHT["paper"], "padding": 16}
-    write_bytes(path, vl_convert.vegalite_to_png(spec, vl_version="6.4", scale=2, config=config))
+    return {"vl_spec": spec, "vl_version": "6.4", "config": config}
 
 
 def chart_of(records: Iterable[dict[str, Any]]) -> _Chart:

@@ -46,7 +46,7 @@ def network_colour(position: int) -> int:
     return position % len(LIGHT["networks"])
 
 
-def named(colours: dict[str, Any]) -> dict[str, str]:
+def by_name(colours: dict[str, Any]) -> dict[str, str]:
     """Each colour by its name in style sheets: ink, network-0, errors-1, ..."""
     made = {}
     for name, value in colours.items():
@@ -60,7 +60,7 @@ def named(colours: dict[str, Any]) -> dict[str, str]:
 
 def variables(colours: dict[str, Any]) -> str:
     """The colours as CSS custom properties: --ink: #15181d; --network-0: ..."""
-    return " ".join(f"--{name}: {colour};" for name, colour in named(colours).items())
+    return " ".join(f"--{name}: {colour};" for name, colour in by_name(colours).items())
 
 
 def theme(colours: dict[str, Any], *, legends: bool) -> dict[str, Any]:

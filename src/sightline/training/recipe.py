@@ -18,6 +18,7 @@ from sightline.core.errors import UserError
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
 WARM_UP_FRAC = 0.25
+OPTIONS = {"batch-size": "batch", "budget-s": "budget"}  # fields whose option has another name
 
 
 class Recipe(BaseModel):
@@ -54,7 +55,8 @@ class Recipe(BaseModel):
             return cls(**options)
         except ValidationError as error:
             first = error.errors()[0]
-            where = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-") + " " if first["loc"] else ""
+            name = "-".join(str(part) for part in first["loc"]).replace("_", "-")
+            where = f"--{OPTIONS.get(name, name)} " if name else ""
             got = f" (it is {first['input']})" if first["loc"] else ""
             raise UserError(f"{where}{_plain(first['msg'])}{got}") from None
 

@@ -96,9 +96,9 @@ def arguments_of(
     style = style or STYLES[0]
     check_size(arch, size, stem=stem, style=style)
     fitted = recipe.fitted(len(rows), dataset.classes)
-    if min(fitted.batch_size or 1, len(rows)) == 1 and not learns_from_one(arch, size, stem=stem, style=style):
+    if 1 in (fitted.batch_size, len(rows)) and not learns_from_one(arch, size, stem=stem, style=style):
         raise UserError(
-            f"{named(arch)} cannot learn from one picture of {size} pixels a step, its batch norm needs more: "
+            f"{named(arch)} cannot be trained on one picture of {size} pixels a step, batch norm needs two values: "
             + ("use --batch 2 or more" if len(rows) > 1 else f"{named(dataset.path)} has no second training picture")
         )
     return {
@@ -223,19 +223,23 @@ def _finish(
     best = state.history[state.best_epoch - 1]
     validation = {"top1": best["validation_top1"], "loss": best["validation_loss"]}
     golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN_IMAGES]
-    export(
-        model.eval(),
-        arch=run.arch,
-        stem=arguments["stem"],
-        style=arguments["style"],
-        classes=dataset.classes,
-        preprocess=preprocess,
-        golden_images=training.loader.pixels.read(golden_rows),
-        metrics={"validation": validation},
-        weights=run.document.get("weights"),
-        out=run.path / "bundle",
-        replace=True,
-    )
+    try:
+        export(
+            model.eval(),
+            arch=run.arch,
+            stem=arguments["stem"],
+            style=arguments["style"],
+            classes=dataset.classes,
+            preprocess=preprocess,
+            golden_images=training.loader.pixels.read(golden_rows),
+            metrics={"validation": validation},
+            weights=run.document.get("weights"),
+            out=run.path / "bundle",
+            replace=True,
+        )
+    except UserError:  # answers that are not finite, from a loss that was
+        run.update(status="diverged")
+        raise
     speeds = [row["images_per_s"] for row in state.history]
     results = {
         "epochs": state.epoch,
