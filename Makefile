@@ -1,6 +1,7 @@
 # Two commands are all a new user needs: `make demo` and `make test`. They make .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo test quick check bench results format clean
 
@@ -8,10 +9,10 @@ demo: .venv/installed
 	$(BIN)/sightline demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: .venv/installed
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser"
 
 check: .venv/installed
 	$(BIN)/ruff format --check src tests bench

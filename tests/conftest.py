@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,26 @@ from tests.serving import Handler
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
+# With several test processes (`pytest -n`) each takes one processor, as if it were alone on a smaller machine: threads
+# of several would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    _processors = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_processors[int(os.environ["PYTEST_XDIST_WORKER"][2:]) % len(_processors)]})
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+# What is asked of every network, in a parameter called name, is slow for all but these.
+QUICK = {"resnet20", "resnet18", "plain20", "googlenet_small", "mobilenet_v2"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what is asked of networks beyond `QUICK`."""
+    from sightline.models import ARCHITECTURES
+
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            name = str(item.callspec.params.get("name", "")).partition(":")[0]
+            if name in ARCHITECTURES and name not in QUICK:
+                item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from sightline.anatomy import ideas, papers, published
 from sightline.anatomy.arithmetic import convolution
 from sightline.anatomy.trace import trace
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs" / "anatomy.md").read_text(encoding="utf-8")
 DOCUMENTS = {
     "anatomy": trace("resnet20").document,

@@ -12,6 +12,8 @@ from sightline.anatomy.cost import build, cost, module_cost
 from sightline.anatomy.ideas import full_twin
 from sightline.anatomy.trace import trace
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:

@@ -16,6 +16,8 @@ from sightline.anatomy.layer import Layer
 from sightline.anatomy.papers import Row, rounds_to
 from sightline.anatomy.trace import Anatomy, trace
 
+pytestmark = pytest.mark.slow
+
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 

@@ -10,6 +10,8 @@ import pytest
 from sightline.anatomy import published
 from sightline.models import ARCHITECTURES
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_copied_figures_are_the_sources(shared: Callable[[str], Path]) -> None:
     with shared("data/reference_tables/results-imagenet.csv").open(newline="") as file:

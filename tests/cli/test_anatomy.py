@@ -80,12 +80,14 @@ def test_a_convolution(say: Say, shown: Callable[..., str]) -> None:
     assert (more["output"], more["groups"], more["dilation"]) == ([11, 11, 32], 4, 2)
 
 
+@pytest.mark.slow
 def test_ideas(say: Say, shown: Callable[..., str]) -> None:
     document = say("ideas")
     assert document["kind"] == "ideas"
     assert "1x1 to 16 channels, then 5x5 / 5x5 on all 192 channels MACs 12 M 120 M 0.103" in shown("ideas")
 
 
+@pytest.mark.slow
 def test_published(say: Say, shown: Callable[..., str]) -> None:
     document = say("published")
     assert document["kind"] == "published"
@@ -107,6 +109,7 @@ def test_papers(say: Say, shown: Callable[..., str]) -> None:
             assert not sentence or sentence in text
 
 
+@pytest.mark.slow
 def test_the_picture(say: Say, tmp_path: Path) -> None:
     document = say("resnet20", "--png", str(tmp_path / "resnet20.png"))
     assert document["png"] == str(tmp_path / "resnet20.png")

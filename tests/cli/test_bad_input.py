@@ -210,6 +210,7 @@ def test_a_damaged_index(refused: Refused, trained: Path, tmp_path: Path, capsys
     assert "vectors.npy" in refused("search", out, str(trained / "photos" / "china" / "00.jpg"))
 
 
+@pytest.mark.slow
 def test_odd_names_go_all_the_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -293,6 +294,7 @@ def test_files_where_folders_are_needed_and_the_other_way_round(
     assert "--cache-budget" in refused("train", "data", "--arch", "resnet20", "--cache-budget", "inf")
 
 
+@pytest.mark.slow
 def test_a_comparison_that_cannot_end_does_not_begin(
     refused: Refused, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

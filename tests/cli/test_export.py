@@ -14,6 +14,8 @@ from sightline.cli import run
 from sightline.models import create
 from tests.pictures import crops, write_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -14,6 +14,8 @@ from PIL import Image
 from sightline.cli import run
 from tests.pictures import crops, write_messy_zip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:

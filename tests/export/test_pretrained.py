@@ -21,6 +21,7 @@ from sightline.export.pretrained import golden_pictures
 from tests.weights import write_weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "arch", "top1"), [("resnet20-12fca82f", "resnet20", 91.0), ("resnet56-4bfd9763", "resnet56", 94.0)]
 )
@@ -90,6 +91,7 @@ def test_the_bundle_says_where_its_weights_came_from(tmp_path: Path) -> None:
     assert {name for name, _ in answer.classes} == {"ant", "bee", "cat"}
 
 
+@pytest.mark.slow
 def test_exporting_again_gives_the_same_graph(tmp_path: Path) -> None:
     """Also where the file lacks the auxiliary heads, which are then drawn from a seed."""
     path = write_weights(tmp_path / "mine.pth", "googlenet_small:aux=no")

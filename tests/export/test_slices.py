@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import to_onnx
 from sightline.export.slices import bytes_a_picture
@@ -8,6 +10,7 @@ from sightline.models.blank import blank
 from sightline.runtime import CACHE, Session
 
 
+@pytest.mark.slow
 def test_slices_where_activations_outweigh_weights() -> None:
     found = {}
     for name, network in ARCHITECTURES.items():
@@ -20,6 +23,7 @@ def test_slices_where_activations_outweigh_weights() -> None:
     assert found["mobilenet_v2"] == 4 * (112 * 112 * 96 + 56 * 56 * 96)
 
 
+@pytest.mark.slow
 def test_the_graph_carries_it_to_the_runtime() -> None:
     network = create("mobilenet_v2:width=0.25", num_classes=3).eval()
     needed = bytes_a_picture(network, Preprocess(96))

@@ -96,7 +96,7 @@ def test_the_shortcut_is_an_option_of_the_network(
     [
         ({"arch": 3}, "arch"),
         ({"arch": "mobilnet_v2"}, 'did you mean "mobilenet_v2"'),
-        ({"arch": "googlenet", "shortcut": "A"}, 'has no choice of shortcuts'),
+        ({"arch": "googlenet", "shortcut": "A"}, "has no choice of shortcuts"),
         ({"style": "tensorflow"}, "style: must be 'torchvision' or 'paper'"),
         ({"stem": "big"}, "stem: must be 'imagenet' or 'small'"),
         ({"styel": "paper"}, "styel: no such entry"),

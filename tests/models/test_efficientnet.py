@@ -53,6 +53,7 @@ def test_phi_decides_the_size(phi: str, size: int) -> None:
     assert architecture(f"efficientnet:phi={phi}").size == size
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 12))
 def test_each_step_of_phi_about_doubles_the_multiply_adds(halves: int) -> None:

@@ -28,6 +28,8 @@ from tests.report.test_browser import browser as browser
 from tests.report.test_browser import opened
 from tests.strategies import hostile_names
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 REAL = (
     "googlenet", "googlenet:aux=no", "googlenet_naive", "resnet18", "resnet50", "resnet152", "plain34", "resnet20",

@@ -256,6 +256,7 @@ def test_no_name_escapes_a_dataset(names: list[str], tmp_path: Path, undrawn: No
     holds_only_names(dataset_with, names, tmp_path)
 
 
+@pytest.mark.slow
 @given(names=three_names)
 @example(names=[ATTACK, '"><img src=x onerror=alert(1)>', "' onclick='alert(1)"])
 @few

@@ -21,6 +21,8 @@ from sightline.run import Run
 from sightline.training import resume
 from sightline.training.loop import Interrupted, Training
 
+pytestmark = pytest.mark.slow
+
 SAID = {"arch": "resnet20", "style": "paper", "preprocess": {"resize": [16, 16], "interpolation": "bicubic"}}
 QUICK: dict[str, Any] = {"epochs": 1, "precision": "32", "batch_size": 128}
 

@@ -78,6 +78,7 @@ def test_one_picture_a_step_is_refused_where_batch_norm_needs_more(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_it_overfits_eight_pictures(digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     eight = digits.rows("train")[:8]
     monkeypatch.setattr(Dataset, "rows", lambda self, split: eight)
@@ -90,12 +91,14 @@ def test_it_overfits_eight_pictures(digits: Dataset, tmp_path: Path, monkeypatch
     assert last["validation_top1"] == 1.0
 
 
+@pytest.mark.slow
 def test_the_same_seed_repeats_to_the_bit_and_another_differs(digits: Dataset, plain: Run, tmp_path: Path) -> None:
     assert_same_training(plain, train(digits, "resnet20", recipe(), tmp_path / "again"))
     other = train(digits, "resnet20", recipe(seed=1), tmp_path / "other")
     assert untimed(other) != untimed(plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_resumes_as_if_nothing_happened(
     digits: Dataset, plain: Run, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
@@ -128,6 +131,7 @@ def test_signals_go_back_to_who_had_them() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_training_works_outside_the_main_thread(digits: Dataset, tmp_path: Path) -> None:
     errors: list[BaseException] = []
 
@@ -189,12 +193,14 @@ def test_a_diverging_loss_stops_with_advice_and_keeps_what_was_good(digits: Data
     assert Run.open(tmp_path / "run").document["status"] == "diverged"
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_that_no_longer_improves(digits: Dataset, tmp_path: Path) -> None:
     run = train(digits, "resnet20", recipe(epochs=30, lr=1e-12, patience=2), tmp_path / "run")
     results = run.document["results"]
     assert results["epochs"] == results["best_epoch"] + 2 < 30
 
 
+@pytest.mark.slow
 def test_a_budget_ends_a_run_with_its_schedule(digits: Dataset, tmp_path: Path) -> None:
     run = train(digits, "resnet20", recipe(epochs=None, budget_s=6), tmp_path / "run")
     history = run.history()
@@ -202,6 +208,7 @@ def test_a_budget_ends_a_run_with_its_schedule(digits: Dataset, tmp_path: Path) 
     assert run.document["status"] == "done"
 
 
+@pytest.mark.slow
 def test_auxiliary_heads_take_part_in_the_loss(digits: Dataset, tmp_path: Path) -> None:
     first = [
         train(digits, "googlenet_small", recipe(epochs=1, auxiliary_weight=weight), tmp_path / str(weight)).history()[0]
