@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from sightline.core.progress import SILENT
 from sightline.data.dataset import Dataset
 from sightline.run import Run
 from sightline.training import Recipe, resume, train
+from sightline.training.campaign import campaign
 from sightline.training.loop import Interrupted, Training, stop_signals
 from sightline.training.train import arguments_of
 
@@ -215,6 +217,18 @@ def test_auxiliary_heads_take_part_in_the_loss(digits: Dataset, tmp_path: Path) 
         for weight in (0.0, 0.3)
     ]
     assert first[1]["train_loss"] > first[0]["train_loss"] * 1.3
+
+
+def test_a_comparison_keeps_a_finished_run_wherever_its_pictures_lie_now(
+    digits: Dataset, plain: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(digits.path, tmp_path / "moved")
+    shutil.copytree(plain.path, tmp_path / "runs" / "resnet20-s0")
+    moved = Dataset.open(tmp_path / "moved")
+    (kept,) = campaign(moved, ["resnet20"], recipe(), tmp_path / "runs")
+    assert kept.document == plain.document
+    with pytest.raises(UserError, match=r"started otherwise \(lr\)"):
+        campaign(moved, ["resnet20"], recipe(lr=0.05), tmp_path / "runs")
 
 
 def test_resume_refuses_what_it_cannot_continue(digits: Dataset, plain: Run, tmp_path: Path) -> None:

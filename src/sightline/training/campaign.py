@@ -44,6 +44,7 @@ def _one(dataset: Dataset, arch: str, recipe: Recipe, path: Path, progress: Prog
         return train(dataset, arch, recipe, path, progress=progress, **options)
     run = Run.open(path)
     wanted, found = arguments_of(dataset, arch, recipe, **options), run.document["arguments"]
+    wanted["data"] = found.get("data")  # the fingerprint says whether it is the same, wherever it lies now
     if run.document["data"]["fingerprint"] != dataset.fingerprint or wanted != found:
         wanted, found = wanted | wanted["recipe"], found | found.get("recipe", {})
         differing = [key for key in wanted if key != "recipe" and wanted[key] != found.get(key)] or ["data fingerprint"]
