@@ -1,6 +1,6 @@
 """Published ImageNet accuracies of the zoo's networks, beside parameters and multiply-adds counted here.
 
-Top-1 and top-5 in percent of the 50,000 validation pictures, one centre crop, one network. Copied from timm's
+Top-1 and top-5 in percent of the 50,000 validation pictures, one crop, one network. Copied from timm's
 results-imagenet.csv (Apache-2.0): the weights of torchvision's first recipe (tv_in1k) where it lists them, the paper's
 recipe (AutoAugment, aa_in1k) for EfficientNet. It has no AlexNet and no GoogLeNet: theirs are from torchvision's
 documentation of the public weights. The MobileNets' are from their papers, which state top-1 alone: timm's are of far

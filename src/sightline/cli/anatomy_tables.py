@@ -186,7 +186,7 @@ def show_published(document: Document) -> None:
         for row in document["rows"]
     ]
     columns = ("network", "top-1, %", "top-5, %", "pixels", "parameters", "MACs", "published in")
-    print_table("Accuracy on ImageNet's validation pictures, one centre crop", columns, rows)
+    print_table("Accuracy on ImageNet's validation pictures, one crop", columns, rows)
 
 
 def title(document: Document) -> str:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from sightline.anatomy.graph import peak_activations
 from sightline.anatomy.macs import layers_of
+from sightline.anatomy.trace import FLOAT32
 from sightline.data.preprocess import Preprocess
 from sightline.models import Network
-
-FLOAT32 = 4  # bytes
 
 
 def bytes_a_picture(network: Network, preprocess: Preprocess) -> int | None:
