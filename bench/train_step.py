@@ -5,8 +5,9 @@
 Ours reads uint8 batches of 128 from the pixel cache, mirrors and crops them, normalises, counts, and checks the loss;
 the bare loop only repeats forward, backward and step on one ready float batch. Both in float32, a step each by turns: a
 machine whose speed wanders over seconds slows both alike; in several processes, as where a process happens to lie in
-memory is worth a percent or two either way. The share of the data pipeline is what our loop spends waiting for pixels,
-distorting and normalising. Pictures are random: the time of a step does not depend on them.
+memory is worth a percent or two either way. Both keep the memory they free, as `sightline train` does. The share of the
+data pipeline is what our loop spends waiting for pixels, distorting and normalising. Pictures are random: the time of a
+step does not depend on them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import torch
 from figures import Figure, parser, tell
 from torch.nn.functional import cross_entropy
 
-from sightline.core.machine import cpu_quota
+from sightline.core.machine import cpu_quota, keep_freed_memory
 from sightline.core.progress import SILENT
 from sightline.data.augment import standard
 from sightline.data.loaders import Loader
@@ -140,6 +141,7 @@ def seconds_of(steps: Iterator[None]) -> float:
 def measured(arch: str, seconds: float) -> tuple[float, float, float]:
     """Seconds of a step of ours and of the bare loop, medians; per cent of ours that are the data pipeline's."""
     torch.set_num_threads(cpu_quota())
+    keep_freed_memory()
     bare = fresh(arch)
     optimizer = torch.optim.SGD(bare.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     with tempfile.TemporaryDirectory() as folder:

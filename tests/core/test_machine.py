@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,3 +54,28 @@ def test_peak_memory_sees_what_was_freed_again() -> None:
 
 def test_versions_name_what_decides_figures() -> None:
     assert {"python", "numpy", "sightline"} <= machine.versions().keys()
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from sightline.core.machine import keep_freed_memory
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+np.ones(8_000_000)  # 64 MB, freed at once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    np.ones(8_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator it is about")
+def test_freed_memory_is_kept_for_the_next_need() -> None:
+    faults = {
+        how: int(subprocess.run([sys.executable, "-c", FAULTS, how], check=True, capture_output=True, text=True).stdout)
+        for how in ("given back", "kept")
+    }
+    assert faults["given back"] > 5 * 10  # a page each, or a huge page of 2 MB where the system gives those
+    assert faults["kept"] < 5 * 10, "the same pages serve every array"
