@@ -1,6 +1,7 @@
 """Every network of the zoo trained for one epoch on pictures of 32 pixels, and its Bundle opened and verified.
 
-    python bench/one_epoch.py PICTURES [--arch NAME ...] [--bf16 NAME ...] [--out runs/one_epoch] [--json out.json]
+    python bench/one_epoch.py PICTURES [--arch NAME ...] [--bf16 NAME ...] [--halved NAME ...]
+        [--out runs/one_epoch] [--json out.json]
 
 Each is one `sightline compare PICTURES --arch NAME --epochs 1` in a process of its own; what is in --out is kept, so
 that the same command goes on after a break. The figure is how far the graph's answers in the opened Bundle lie from
@@ -25,10 +26,10 @@ from sightline.models import ARCHITECTURES
 from sightline.run import Run
 
 
-def trained(pictures: str, arch: str, precision: str, out: Path) -> dict[str, Any]:
+def trained(pictures: str, arch: str, options: list[str], out: Path) -> dict[str, Any]:
     """The comparison's entry for the one network in it."""
-    options = ["--arch", arch, "--epochs", "1", "--precision", precision, "--out", str(out), "--json"]
-    command = [sys.executable, "-m", "sightline.cli", "compare", pictures, *options]
+    command = [sys.executable, "-m", "sightline.cli", "compare", pictures, "--arch", arch, "--epochs", "1", *options]
+    command += ["--out", str(out), "--json"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     (network,) = json.loads(done.stdout)["networks"]
     return dict(network)
@@ -55,11 +56,13 @@ def main() -> None:
     arguments.add_argument("pictures", help="a folder or archive of small pictures, such as CIFAR-10")
     arguments.add_argument("--arch", choices=ARCHITECTURES, action="append")
     arguments.add_argument("--bf16", choices=ARCHITECTURES, action="append", default=[], help="train it in bfloat16")
+    arguments.add_argument("--halved", choices=ARCHITECTURES, action="append", default=[], help="in batches of 64")
     arguments.add_argument("--out", type=Path, default=Path("runs/one_epoch"), help="where the runs go")
     options = arguments.parse_args()
     figures = []
     for arch in options.arch or ARCHITECTURES:
-        network = trained(options.pictures, arch, "bf16" if arch in options.bf16 else "auto", options.out)
+        recipe = ["--precision", "bf16"] * (arch in options.bf16) + ["--batch", "64"] * (arch in options.halved)
+        network = trained(options.pictures, arch, recipe, options.out)
         figures.append(figure(arch, network, Run.open(options.out / f"{arch}-s0")))
     counts = Run.open(options.out / f"{arch}-s0").document["data"]["counts"]
     n = f"{len(figures)} networks, one epoch of {counts['train']:,} pictures, {counts['test']:,} test pictures"
