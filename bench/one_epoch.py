@@ -45,7 +45,7 @@ def verified(run: Run) -> float:
 def figure(arch: str, network: dict[str, Any], run: Run) -> Figure:
     """One line: what the training did, and whether the Bundle answers as the network did."""
     size, recipe = run.document["arguments"]["size"], run.document["arguments"]["recipe"]
-    said = f"{100 * network['top1']['mean']:.1f} % on test, batches of {recipe['batch_size']}, --precision {recipe['precision']}"
+    said = f"{100 * network['top1']['mean']:.1f} % on test, batches of {recipe['batch_size']}, {recipe['precision']}"
     return Figure(f"{arch}/{size}", said, "", verified(run), "<= 1")
 
 
