@@ -26,7 +26,7 @@ import torch
 from figures import Figure, parser, tell
 from torch.nn.functional import cross_entropy
 
-from sightline.core.machine import cpu_quota, keep_freed_memory
+from sightline.core.machine import cpu_quota, keeping_freed_memory
 from sightline.core.progress import SILENT
 from sightline.data.augment import standard
 from sightline.data.loaders import Loader
@@ -141,10 +141,9 @@ def seconds_of(steps: Iterator[None]) -> float:
 def measured(arch: str, seconds: float) -> tuple[float, float, float]:
     """Seconds of a step of ours and of the bare loop, medians; per cent of ours that are the data pipeline's."""
     torch.set_num_threads(cpu_quota())
-    keep_freed_memory()
     bare = fresh(arch)
     optimizer = torch.optim.SGD(bare.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, keeping_freed_memory():
         training, watch = ours(arch, Path(folder), Random()), Stopwatch()
         training.augment = watch.around(training.augment)
         training.normalise = watch.around(training.normalise)  # type: ignore[assignment]

@@ -47,8 +47,8 @@ def train(
 
     `weights` to begin with are "imagenet" or a file; a file that says its network needs no `arch`. `out` is a new
     directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...) and of
-    `training.train` (size, stem, style, device ...). The process that trains keeps the memory it frees and sizes
-    torch's threads by the processors it may use, from then on.
+    `training.train` (size, stem, style, device ...). From then on the process sizes torch's threads by the
+    processors it may use, and its large blocks of memory come from the heap (core.machine.keeping_freed_memory).
     """
     from sightline.models.pretrained import IMAGENET, find_weights, place
     from sightline.training import train as carry_out

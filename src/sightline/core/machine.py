@@ -7,6 +7,8 @@ import math
 import os
 import platform
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -42,18 +44,25 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         return None
 
 
-def keep_freed_memory() -> None:
-    """Let this process keep the memory it frees for its next need of it, where the C library is glibc; else nothing.
+@contextmanager
+def keeping_freed_memory() -> Iterator[None]:
+    """While inside, this process keeps the memory it frees for its next need of it, where the C library is glibc.
 
     By default glibc maps every large block from the system and gives it back when freed; a training step frees and asks
     for the same activations again and again, and spends up to two thirds of its time on pages that come zeroed
-    (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD). The process then holds its peak, up to a third higher, until it ends.
+    (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD). The peak grows by up to a third. On leaving, what is free goes back; the
+    setting stays, as there is no asking what it was before.
     """
     if platform.libc_ver()[0] != "glibc":
+        yield
         return
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, NEVER)
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+    try:
+        yield
+    finally:
+        libc.malloc_trim(0)
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ from sightline.anatomy.macs import count_macs
 from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_file
-from sightline.core.machine import PeakMemory, cpu_quota, describe, keep_freed_memory, versions
+from sightline.core.machine import PeakMemory, cpu_quota, describe, keeping_freed_memory, versions
 from sightline.core.progress import SILENT, Progress
 from sightline.data.augment import standard
 from sightline.data.dataset import Dataset
@@ -166,7 +166,7 @@ def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
 def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Run:
     """Train, measure memory, end in a Bundle; keep run.json's status true whatever happens."""
     try:
-        with PeakMemory() as memory:
+        with PeakMemory() as memory, keeping_freed_memory():
             training, preprocess = _prepare(run, dataset, workers, progress)
             state = training.run()
     except Interrupted:
@@ -189,7 +189,6 @@ def _prepare(run: Run, dataset: Dataset, workers: int | None, progress: Progress
     preprocess = given or normalised(plain, pixels, train_rows)
 
     torch.set_num_threads(cpu_quota())
-    keep_freed_memory()
     fabric = make_fabric(arguments["device"], recipe.precision)
     torch.manual_seed(recipe.seed)
     network = _network(run, preprocess).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
