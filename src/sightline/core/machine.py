@@ -50,8 +50,8 @@ def keeping_freed_memory() -> Iterator[None]:
 
     By default glibc maps every large block from the system and gives it back when freed; a training step frees and asks
     for the same activations again and again, and spends up to two thirds of its time on pages that come zeroed
-    (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD). The peak grows by up to a third. On leaving, what is free goes back; the
-    setting stays, as there is no asking what it was before.
+    (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD). The peak grows by up to a third. On leaving, what is free goes back;
+    the setting stays, as there is no asking what it was before.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
