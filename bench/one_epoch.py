@@ -2,27 +2,28 @@
 
     python bench/one_epoch.py PICTURES [--arch NAME ...] [--out runs/one_epoch] [--json out.json]
 
-Each is one `sightline compare PICTURES --arch NAME --epochs 1` in a process of its own; what is in --out is kept, so
-that the same command goes on after a break. The figure is how far the graph's answers in the opened Bundle lie from
-those that PyTorch gave when it was made, over what is allowed; opening refuses a Bundle above 1, so it is told for its
-size. One epoch at the usual recipe teaches deep networks little: the accuracies say that they train, not how good they
-are. The largest take bfloat16 for its speed; EfficientNet-B7 smaller batches, to fit 24 GB; and three a learning rate
-below the usual 0.1, as He et al. (2016, section 4.2) begin with for 110 layers: with 0.1 their answers do not depend on
-the picture after an epoch, and agreeing on them would say nothing.
+Each is one `sightline train PICTURES --arch NAME --epochs 1` in a process of its own; what is in --out is kept, so that
+the same command goes on after a break. The figure is how far the graph's answers in the opened Bundle lie from those
+that PyTorch gave when it was made, over what is allowed; opening refuses a Bundle above 1, so it is told for its size.
+One epoch at the usual recipe teaches deep networks little: the accuracies say that they train, not how good they are.
+The largest take bfloat16 for its speed; EfficientNet-B7 smaller batches, to fit 24 GB; and three a learning rate below
+the usual 0.1, as He et al. (2016, section 4.2) begin with for 110 layers: with 0.1 their answers do not depend on the
+picture after an epoch, and agreeing on them would say nothing.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from figures import Figure, parser, tell
 
+from sightline.api import prepare
 from sightline.bundle import GOLDEN, allowed
+from sightline.data.dataset import Dataset
+from sightline.evaluation.answers import answer
 from sightline.models import ARCHITECTURES
 from sightline.run import Run
 
@@ -34,13 +35,14 @@ OPTIONS = {
 }
 
 
-def trained(pictures: str, arch: str, out: Path) -> dict[str, Any]:
-    """The comparison's entry for the one network in it."""
-    command = [sys.executable, "-m", "sightline.cli", "compare", pictures, "--arch", arch, "--epochs", "1", "--json"]
-    command += [word for option, values in OPTIONS.items() if arch in values for word in (option, values[arch])]
-    done = subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.PIPE, text=True)
-    (network,) = json.loads(done.stdout)["networks"]
-    return dict(network)
+def trained(dataset: Dataset, arch: str, path: Path) -> Run:
+    """The finished Run at `path`, where it is or was begun already."""
+    given = [word for option, values in OPTIONS.items() if arch in values for word in (option, values[arch])]
+    begin = [str(dataset.path), "--arch", arch, "--epochs", "1", *given, "--out", str(path)]
+    if not path.exists() or Run.open(path).document["status"] != "done":
+        what = ["--resume", str(path)] if path.exists() else begin
+        subprocess.run([sys.executable, "-m", "sightline.cli", "train", *what], check=True, stdout=subprocess.DEVNULL)
+    return Run.open(path)
 
 
 def verified(run: Run) -> float:
@@ -50,12 +52,12 @@ def verified(run: Run) -> float:
     return float(np.abs(run.bundle().run(images).logits - logits).max() / allowed(logits))
 
 
-def figure(arch: str, network: dict[str, Any], run: Run) -> Figure:
-    """One line: what the training did, and whether the Bundle answers as the network did."""
-    size, recipe = run.document["arguments"]["size"], run.document["arguments"]["recipe"]
+def figure(arch: str, run: Run, dataset: Dataset) -> Figure:
+    """One line: how it was trained, and whether the Bundle answers as the network did."""
+    answers, size, recipe = answer(run, dataset), run.document["arguments"]["size"], run.document["arguments"]["recipe"]
     how = f"{recipe['precision']}, batches of {recipe['batch_size']}, learning rate {recipe['lr']:g}"
-    said = f"{100 * network['top1']['mean']:.1f} % on test; {how}"
-    return Figure(f"{arch}/{size}", said, "", verified(run), "<= 1")
+    top1 = float((answers.logits.argmax(1) == answers.labels).mean())
+    return Figure(f"{arch}/{size}", f"{100 * top1:.1f} % on test; {how}", "", verified(run), "<= 1")
 
 
 def main() -> None:
@@ -65,14 +67,14 @@ def main() -> None:
     arguments.add_argument("--arch", choices=ARCHITECTURES, action="append")
     arguments.add_argument("--out", type=Path, default=Path("runs/one_epoch"), help="where the runs go")
     options = arguments.parse_args()
+    dataset = prepare(options.pictures)
     figures = []
     for arch in options.arch or ARCHITECTURES:
-        network = trained(options.pictures, arch, options.out)
-        figures.append(figure(arch, network, Run.open(options.out / f"{arch}-s0")))
-    counts = Run.open(options.out / f"{arch}-s0").document["data"]["counts"]
-    n = f"{len(figures)} networks, one epoch of {counts['train']:,} pictures, {counts['test']:,} test pictures"
-    title = "One epoch of every network, to a verified Bundle"
-    tell("one_epoch", title, figures, n, options.json)
+        figures.append(figure(arch, trained(dataset, arch, options.out / arch), dataset))
+        print(figures[-1], flush=True)
+    train, test = (len(dataset.rows(split)) for split in ("train", "test"))
+    n = f"{len(figures)} networks, one epoch of {train:,} pictures, {test:,} test pictures"
+    tell("one_epoch", "One epoch of every network, to a verified Bundle", figures, n, options.json)
 
 
 if __name__ == "__main__":
