@@ -7,7 +7,7 @@ the same command goes on after a break. The figure is how far the graph's answer
 that PyTorch gave when it was made, over what is allowed; opening refuses a Bundle above 1, so it is told for its size.
 One epoch at the usual recipe teaches deep networks little: the accuracies say that they train, not how good they are.
 The largest take bfloat16 for its speed; EfficientNet-B7 smaller batches, to fit 24 GB; and three a learning rate below
-the usual 0.1, as He et al. (2016, section 4.2) begin with for 110 layers: with 0.1 their answers do not depend on the
+the usual 0.1, as He et al. (2016, section 4.2) begin with for 110 layers: with 0.1 their answers hardly depend on the
 picture after an epoch, and agreeing on them would say nothing.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
     figures = []
     for arch in options.arch or ARCHITECTURES:
         figures.append(figure(arch, trained(dataset, arch, options.out / arch), dataset))
-        print(figures[-1], flush=True)
+        print(f"{figures[-1].what}: {figures[-1].ours}", flush=True)
     train, test = (len(dataset.rows(split)) for split in ("train", "test"))
     n = f"{len(figures)} networks, one epoch of {train:,} pictures, {test:,} test pictures"
     tell("one_epoch", "One epoch of every network, to a verified Bundle", figures, n, options.json)

@@ -1,4 +1,4 @@
-"""The machine's own figures: processors we may use, versions, peak memory."""
+"""The machine: processors we may use, versions, peak memory, and memory kept for its next use."""
 
 from __future__ import annotations
 
