@@ -14,6 +14,7 @@ Where the runtime takes 16 pictures in slices, a third line sets that against ta
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -147,7 +148,10 @@ def main() -> None:
     options = arguments.parse_args()
     names = options.arch or list(ARCHITECTURES)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as alone:
-        found = dict(zip(names, alone.map(partial(measure, seconds=options.seconds), names), strict=True))
+        found = {}
+        for name, rows in zip(names, alone.map(partial(measure, seconds=options.seconds), names), strict=True):
+            found[name] = rows
+            print(f"{name}: " + ", ".join(f"{figure.ratio:.2f}" for figure in figures_of(name, rows)), file=sys.stderr)
     figures = [figure for name, rows in found.items() for figure in figures_of(name, rows)]
     turns = [row["n"] for rows in found.values() for row in rows.values()]
     n = f"{min(turns)} to {max(turns)} turns at batch 1 / 16; the smaller ratio of the two"
