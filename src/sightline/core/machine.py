@@ -14,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-M_TRIM_THRESHOLD, M_MMAP_MAX, NEVER = -1, -4, 2**31 - 1  # malloc.h; free bytes at the heap's end that are given back
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # malloc.h
+KEEPING = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
+SETTLED = {M_MMAP_MAX: 65_536, M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 64 << 20}
 PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "torch", "lightning-fabric", "scikit-learn")
 
 
@@ -50,18 +52,20 @@ def keeping_freed_memory() -> Iterator[None]:
 
     By default glibc maps every large block from the system and gives it back when freed; a training step frees and asks
     for the same activations again and again, and spends up to two thirds of its time on pages that come zeroed
-    (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD). The peak grows by up to a third. On leaving, what is free goes back;
-    the setting stays, as there is no asking what it was before.
+    (mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD). The peak grows by up to a third. On leaving, what is free goes back,
+    and the limits become those at which glibc itself settles in a process that frees large blocks.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+    for option, value in KEEPING.items():
+        libc.mallopt(option, value)
     try:
         yield
     finally:
+        for option, value in SETTLED.items():
+            libc.mallopt(option, value)
         libc.malloc_trim(0)
 
 
