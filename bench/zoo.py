@@ -151,7 +151,7 @@ def main() -> None:
         found = {}
         for name, rows in zip(names, alone.map(partial(measure, seconds=options.seconds), names), strict=True):
             found[name] = rows
-            print(f"{name}: " + ", ".join(f"{figure.ratio:.2f}" for figure in figures_of(name, rows)), file=sys.stderr)
+            print(f"{name}: " + ", ".join(f"{figure.value:.2f}" for figure in figures_of(name, rows)), file=sys.stderr)
     figures = [figure for name, rows in found.items() for figure in figures_of(name, rows)]
     turns = [row["n"] for rows in found.values() for row in rows.values()]
     n = f"{min(turns)} to {max(turns)} turns at batch 1 / 16; the smaller ratio of the two"
