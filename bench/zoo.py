@@ -1,18 +1,20 @@
 """Running every network of the zoo: Sightline's runtime against PyTorch eager, OpenVINO and ONNX Runtime as they come.
 
-    python bench/zoo.py [--arch NAME ...] [--seconds 10] [--json out.json]
+    python bench/zoo.py [--arch NAME ...] [--seconds 12] [--json out.json]
 
 Each network (random weights, 1000 classes, its own picture size) is exported to a graph in a process of its own; at 1
-and 16 the sides then take turns. A turn is a pause, so that no one's threads still spin while another works (ONNX
-Runtime's do for 50 ms), one answer that does not count, and answers in a row for 0.2 seconds, one at least. All compute
-in float32; OpenVINO, which would take bfloat16 where the processor has it, is told so. PyTorch runs channels-last and
-gets ready float pictures; the others get uint8 and the same graph. The figure is the smaller of the two batches'
-ratios; a ratio is the median over the turns. OpenVINO is left out where it is not installed (`pip install openvino`).
-Where the runtime takes 16 pictures in slices, a third line sets that against taking them in one piece.
+and 16 the sides then take turns, drawn anew in every round: who always follows the same one works on what that one left
+in the caches. A turn is a pause, so that no one's threads still spin while another works (ONNX Runtime's do for 50 ms),
+one answer that does not count, and answers in a row for 0.1 seconds, one at least. All compute in float32; OpenVINO,
+which would take bfloat16 where the processor has it, is told so. PyTorch runs channels-last and gets ready float
+pictures; the others get uint8 and the same graph. The figure is the smaller of the two batches' ratios; a ratio is the
+median over the turns. OpenVINO is left out where it is not installed (`pip install openvino`). Where the runtime takes
+16 pictures in slices, a third line sets that against taking them in one piece.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import sys
 import time
@@ -36,9 +38,9 @@ from sightline.runtime import Session
 
 BATCHES = (1, 16)
 PEERS = ("ONNX Runtime", "OpenVINO")
-PAUSE_S = 0.1
-TURN_S = 0.2
-LEAST_TURNS = 7
+PAUSE_S = 0.06
+TURN_S = 0.1
+LEAST_TURNS = 5
 EAGER, PEER = 1.3, 0.9  # what our speed should be, over eager's and over the better of the other two
 
 
@@ -55,11 +57,12 @@ def turn(work: Callable[[], object]) -> float:
 
 def in_turns(sides: dict[str, Callable[[], object]], seconds: float) -> dict[str, list[float]]:
     """The seconds of an answer in every turn of each side, all sides in turn for `seconds` in all."""
+    order = random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in sides}
     end = time.monotonic() + seconds
     while len(times["runtime"]) < LEAST_TURNS or time.monotonic() < end:
-        for name, work in sides.items():
-            times[name].append(turn(work))
+        for name in order.sample(list(sides), len(sides)):
+            times[name].append(turn(sides[name]))
     return times
 
 
@@ -144,7 +147,7 @@ def main() -> None:
     """Measure and tell."""
     arguments = parser(__doc__)
     arguments.add_argument("--arch", choices=ARCHITECTURES, action="append")
-    arguments.add_argument("--seconds", type=float, default=10, help="how long to measure each batch size")
+    arguments.add_argument("--seconds", type=float, default=12, help="how long to measure each batch size")
     options = arguments.parse_args()
     names = options.arch or list(ARCHITECTURES)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as alone:
