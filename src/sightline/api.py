@@ -48,7 +48,7 @@ def train(
     `weights` to begin with are "imagenet" or a file; a file that says its network needs no `arch`. `out` is a new
     directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...) and of
     `training.train` (size, stem, style, device ...). From then on the process sizes torch's threads by the
-    processors it may use, and its large blocks of memory come from the heap (core.machine.keeping_freed_memory).
+    processors it may use.
     """
     from sightline.models.pretrained import IMAGENET, find_weights, place
     from sightline.training import train as carry_out
