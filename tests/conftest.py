@@ -24,7 +24,7 @@ if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # What is asked of every network, in a parameter called name, is slow for all but these.
-QUICK = {"resnet20", "resnet18", "plain20", "googlenet_small", "mobilenet_v2"}
+QUICK = {"resnet20", "googlenet_small"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

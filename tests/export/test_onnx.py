@@ -85,7 +85,7 @@ def test_every_network_answers_as_in_pytorch(name: str, tmp_path: Path) -> None:
     [
         ("resnet18", {"stem": "small", "in_channels": 1}, Preprocess(28, **GREY)),
         ("googlenet_small", {"style": "paper", "in_channels": 1}, Preprocess(32, **GREY)),
-        ("googlenet_small", {"stem": "imagenet", "aux": False}, Preprocess(61)),
+        pytest.param("googlenet_small", {"stem": "imagenet", "aux": False}, Preprocess(61), marks=pytest.mark.slow),
         ("resnet20", {}, Preprocess(33)),
         ("resnet20:shortcut=B,activation=leaky_relu", {}, Preprocess(32)),
         ("resnet20:shortcut=C", {}, Preprocess(32)),
