@@ -151,11 +151,11 @@ def main() -> None:
     options = arguments.parse_args()
     names = options.arch or list(ARCHITECTURES)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as alone:
-        found = {}
+        found, figures = {}, []
         for name, rows in zip(names, alone.map(partial(measure, seconds=options.seconds), names), strict=True):
-            found[name] = rows
-            print(f"{name}: " + ", ".join(f"{figure.value:.2f}" for figure in figures_of(name, rows)), file=sys.stderr)
-    figures = [figure for name, rows in found.items() for figure in figures_of(name, rows)]
+            found[name], lines = rows, figures_of(name, rows)
+            figures += lines
+            print(f"{name}: " + ", ".join(f"{line.value:.2f}" for line in lines), file=sys.stderr)
     turns = [row["n"] for rows in found.values() for row in rows.values()]
     n = f"{min(turns)} to {max(turns)} turns at batch 1 / 16; the smaller ratio of the two"
     tell("zoo", "The zoo through the runtime, against its peers", figures, n, options.json, networks=found)

@@ -8,7 +8,7 @@ from functools import cache
 from torch import nn
 
 from sightline.anatomy.macs import count_macs
-from sightline.models import Network, architecture, create
+from sightline.models import STYLES, Network, architecture, create
 from sightline.models.blank import blank
 
 CLASSES = {"imagenet": 1000, "small": 10}
@@ -27,7 +27,7 @@ class Cost:
 
 
 @cache
-def build(name: str, style: str = "torchvision") -> Network:
+def build(name: str, style: str = STYLES[0]) -> Network:
     """The network of full name `name` on the meta device, in evaluation; it is shared: look, and change nothing.
 
     It has ImageNet's 1000 classes, or CIFAR's 10 where it is meant for small pictures.
@@ -37,7 +37,7 @@ def build(name: str, style: str = "torchvision") -> Network:
 
 
 @cache
-def cost(name: str, style: str = "torchvision", size: int | None = None) -> Cost:
+def cost(name: str, style: str = STYLES[0], size: int | None = None) -> Cost:
     """Cost of one colour picture of `size` x `size` pixels (None: what the network is meant for)."""
     size = size or architecture(name).size
     return module_cost(build(name, style), (1, 3, size, size))

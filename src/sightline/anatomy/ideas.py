@@ -16,6 +16,7 @@ from sightline.anatomy.arithmetic import Convolution
 from sightline.anatomy.cost import Cost, build, cost, module_cost
 from sightline.anatomy.scaling import curves
 from sightline.anatomy.trace import trace
+from sightline.models import STYLES
 from sightline.models.blank import blank
 from sightline.models.googlenet import INCEPTIONS, Inception, NaiveInception
 
@@ -264,6 +265,6 @@ def _branches(what: str, module: nn.Module, shape: tuple[int, ...]) -> Side:
     return Side(what, total, f"{' + '.join(f'{part:,}' for part in parts)} = {total.macs:,}")
 
 
-def _network(name: str, style: str = "torchvision") -> Side:
+def _network(name: str, style: str = STYLES[0]) -> Side:
     total = cost(name, style)
     return Side(f"{name}, paper style" if style == "paper" else name, total, f"all layers: {total.macs:,}")

@@ -17,7 +17,7 @@ from sightline.anatomy.graph import depth, peak_activations, with_receptive_fiel
 from sightline.anatomy.layer import Layer
 from sightline.anatomy.record import record
 from sightline.anatomy.stages import with_stages
-from sightline.models import architecture, check_size, create
+from sightline.models import STYLES, architecture, check_size, create
 from sightline.models.blank import blank
 
 FLOAT32 = 4  # bytes
@@ -97,7 +97,7 @@ class Anatomy:
 
 def trace(
     name: str, *, size: int | None = None, num_classes: int | None = None, in_channels: int = 3,
-    stem: str | None = None, style: str = "torchvision",
+    stem: str | None = None, style: str = STYLES[0],
 ) -> Anatomy:  # fmt: skip
     """The anatomy of the network of full name `name` on a picture of `size` pixels (None: the one it is meant for).
 

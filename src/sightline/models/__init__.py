@@ -112,7 +112,7 @@ def architecture(name: str) -> Architecture:
 
 
 def create(
-    name: str, *, num_classes: int, in_channels: int = 3, stem: str | None = None, style: str = "torchvision",
+    name: str, *, num_classes: int, in_channels: int = 3, stem: str | None = None, style: str = STYLES[0],
     **options: Any,
 ) -> Network:  # fmt: skip
     """The network of full name `name`, freshly initialised from torch's random generator, in training mode.
@@ -141,21 +141,21 @@ def create(
     return network
 
 
-def check_size(name: str, size: int, *, stem: str | None = None, style: str = "torchvision") -> None:
+def check_size(name: str, size: int, *, stem: str | None = None, style: str = STYLES[0]) -> None:
     """UserError that says the smallest size when pictures of `size` x `size` pixels are too small for the network."""
     if not _passes(_on_meta(name, stem, style), size):
         least = smallest_size(name, stem=stem, style=style)
         raise UserError(f"pictures of {size} pixels are too small for {named(name)}: resize them to {least} or more")
 
 
-def smallest_size(name: str, *, stem: str | None = None, style: str = "torchvision") -> int:
+def smallest_size(name: str, *, stem: str | None = None, style: str = STYLES[0]) -> int:
     """Pixels of the smallest square pictures the network can take; found by trying, without computing a number."""
     network, own = _on_meta(name, stem, style), architecture(name).size
     _see(network, own)  # a network that fails at its own size has another fault: let that error through
     return next(size for size in range(1, own + 1) if _passes(network, size))
 
 
-def learns_from_one(name: str, size: int, *, stem: str | None = None, style: str = "torchvision") -> bool:
+def learns_from_one(name: str, size: int, *, stem: str | None = None, style: str = STYLES[0]) -> bool:
     """Whether one picture of `size` x `size` is enough for a training step: each batch norm needs two places."""
     try:
         _see(_on_meta(name, stem, style).train(), size)
