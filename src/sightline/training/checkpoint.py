@@ -21,11 +21,15 @@ from sightline.core.errors import UserError, named
 
 @dataclass
 class State:
-    """Where a training stands: `step` steps of the current `epoch` done, and what was seen so far."""
+    """Where a training stands: `step` steps of the current `epoch` done, and what was seen so far.
+
+    `step_seconds` of the `seconds` went into steps, the others into validation.
+    """
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
+    step_seconds: float = 0.0
     best_epoch: int = 0
     best_top1: float = -1.0
     best_loss: float = float("inf")

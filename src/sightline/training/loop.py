@@ -85,13 +85,18 @@ class Training:
         return self.done(state) >= 1
 
     def done(self, state: State, began: float | None = None) -> float:
-        """The share of the run behind us, in steps or in seconds of the budget; `began` is when the epoch began."""
+        """The share of the run behind us, in steps or in seconds of the budget; `began` is when the epoch began.
+
+        On the clock the time an epoch's validation takes is spread over its steps, from the epochs before, so that the
+        schedule does not jump where an epoch ends.
+        """
         if self.recipe.epochs is not None:
             return (state.epoch * self.loader.steps + state.step) / (self.recipe.epochs * self.loader.steps)
         if self.recipe.budget_s is None:
             raise ValueError("a recipe has epochs or a budget")
         running = time.perf_counter() - began if began is not None else 0.0
-        return (state.seconds + running) / spendable(self.recipe.budget_s)
+        with_validation = state.seconds / state.step_seconds if state.step_seconds else 1.0
+        return (state.seconds + running * with_validation) / spendable(self.recipe.budget_s)
 
     def epoch(self, state: State, stop: threading.Event) -> None:
         """The rest of one epoch, then validation, history and checkpoint."""
@@ -113,13 +118,14 @@ class Training:
                 if self.recipe.budget_s and self.done(state, began) >= 1:
                     break
         self._check(tally, state)
-        trained_seconds = time.perf_counter() - began
+        step_seconds = time.perf_counter() - began
         figures = {
-            "images_per_s": (tally.seen - before) / trained_seconds,
-            "waiting_frac": (self.loader.waited_seconds - waited) / trained_seconds,
+            "images_per_s": (tally.seen - before) / step_seconds,
+            "waiting_frac": (self.loader.waited_seconds - waited) / step_seconds,
         }
         measured = self.measure()
         state.seconds += time.perf_counter() - began
+        state.step_seconds += step_seconds
         self._close(state, tally, {**measured, **figures})
 
     def step(
@@ -166,6 +172,7 @@ class Training:
         """Stop in the middle of an epoch, with everything written down that continuing needs."""
         self._check(tally, state)
         state.seconds += seconds
+        state.step_seconds += seconds
         state.totals = tally.totals()
         save_checkpoint(self.last, self.model, self.optimizer, state)
         raise Interrupted
