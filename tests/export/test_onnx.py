@@ -18,7 +18,7 @@ from sightline.export.onnx import check_parity, to_onnx
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.models.resnet import Pad
 from sightline.models.weights import load_weights
-from sightline.runtime import Outputs
+from sightline.runtime import Outputs, Session
 
 CLASSES = ("a", "b", "c")
 # The graph of 1,202 layers takes minutes to make; its blocks are resnet110's.
@@ -197,3 +197,13 @@ def test_each_output_is_compared() -> None:
     for name in Outputs._fields:
         with pytest.raises(RuntimeError, match="differs from PyTorch"):
             check_parity(sound._replace(**{name: getattr(sound, name) + np.float32(0.01)}), sound)
+
+
+def test_a_fully_connected_layer_beyond_the_cache_is_a_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, preprocess = a_network("resnet20"), Preprocess(32)
+    for cache, layers in ((model.head.weight.nbytes, 1), (model.head.weight.nbytes - 1, 0)):
+        monkeypatch.setattr("sightline.export.onnx.CACHE", cache)
+        graph = to_onnx(model.eval(), preprocess)
+        assert sum(node.op_type == "Gemm" for node in onnx.load_from_string(graph).graph.node) == layers
+        for count in (1, 5):
+            assert_same(Session(graph).run(pixels(count, 32)), expected(model, preprocess, pixels(count, 32)))

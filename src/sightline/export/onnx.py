@@ -2,8 +2,9 @@
 
 The graph takes uint8 pictures as they are stored and normalises inside, (x / 255 - mean) / std as one multiply-add a
 channel. Batch norm is folded into the convolutions (the exporter would do it too, in half as much time again), and
-option A shortcuts become convolutions (resnet20 runs 9 to 17 % faster, n = 40, 2 processors). Its logits, embedding
-and feature map are compared with PyTorch's before anything is written.
+option A shortcuts become convolutions (resnet20 runs 9 to 17 % faster, n = 40, 2 processors), as do fully connected
+layers that outgrow the cache. Its logits, embedding and feature map are compared with PyTorch's before anything is
+written.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sightline.anatomy.macs import count_macs
@@ -30,7 +32,7 @@ from sightline.data.preprocess import Preprocess
 from sightline.export.slices import bytes_a_picture
 from sightline.models import Network
 from sightline.models.resnet import Pad
-from sightline.runtime import PICTURE_BYTES, Outputs, Session
+from sightline.runtime import CACHE, PICTURE_BYTES, Outputs, Session
 
 OPSET = 20
 
@@ -102,6 +104,22 @@ class Graph(nn.Module):
         return self.network.head(embedding), embedding, feature_map
 
 
+class OverBatch(nn.Module):
+    """A fully connected layer as a 1x1 convolution whose places are the pictures of the batch.
+
+    ONNX Runtime reads weights that do not fit the cache faster so: AlexNet gains 3 % at batch 16 and 9 % at 1, VGG-16
+    4 % at 1 (n = 37, 60 and 30 turns, 2 processors).
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(layer.weight[:, :, None, None]), layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, D] to [N, K]."""
+        return functional.conv2d(x.t()[None, :, None, :], self.weight, self.bias).flatten(0, 2).t()
+
+
 def to_onnx(network: Network, preprocess: Preprocess) -> bytes:
     """The ONNX file of `network` (evaluating, on the CPU; it is not changed), one piece, its batch of any size.
 
@@ -134,12 +152,14 @@ def check_parity(found: Outputs, expected: Outputs) -> None:
 
 
 def _mended(network: Network) -> Network:
-    """`network` itself as convolutions: batch norm folded into the one before it, option A shortcuts written as one."""
+    """`network` itself as convolutions: batch norm folded into the one before it, and what runs faster written as one."""
     for module in list(network.modules()):
         before, convolution = "", None
         for name, child in module.named_children():
             if isinstance(child, Pad):
                 setattr(module, name, child.as_convolution())
+            if isinstance(child, nn.Linear) and child.weight.nbytes > CACHE:
+                setattr(module, name, OverBatch(child))
             if isinstance(child, nn.BatchNorm2d) and convolution is not None:
                 setattr(module, before, fuse_conv_bn_eval(convolution, child))
                 setattr(module, name, nn.Identity())
