@@ -152,7 +152,7 @@ def check_parity(found: Outputs, expected: Outputs) -> None:
 
 
 def _mended(network: Network) -> Network:
-    """`network` itself as convolutions: batch norm folded into the one before it, and what runs faster written as one."""
+    """`network` itself as convolutions: batch norm folded into the one before it, what is faster so written as one."""
     for module in list(network.modules()):
         before, convolution = "", None
         for name, child in module.named_children():
