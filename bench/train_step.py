@@ -90,6 +90,7 @@ def ours(arch: str, folder: Path, pixels: Random) -> Training:
     rows, labels = np.arange(10_000), np.random.default_rng(1).integers(0, CLASSES, 10_000)
     return Training(
         fabric=fabric,
+        network=network,
         model=model,
         optimizer=optimizer,
         recipe=recipe,

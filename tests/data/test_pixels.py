@@ -92,7 +92,7 @@ def test_a_picture_spoilt_since_is_told_and_leaves_no_cache(dataset: Dataset, bu
 
 def test_a_place_that_cannot_be_written_is_told(dataset: Dataset) -> None:
     (dataset.path / "cache").write_text("in the way")
-    with pytest.raises(UserError, match="cannot write the pixel cache"):
+    with pytest.raises(UserError, match="cannot keep decoded pictures"):
         Pixels(dataset, PREPROCESS)
 
 

@@ -30,7 +30,7 @@ QUICK: dict[str, Any] = {"epochs": 1, "precision": "32", "batch_size": 128}
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures gain nothing from several threads, and on a busy machine every layer waits for the slowest."""
-    monkeypatch.setattr(import_module("sightline.training.train"), "cpu_quota", lambda: 1)
+    monkeypatch.setattr(import_module("sightline.training.fit"), "cpu_quota", lambda: 1)
 
 
 @pytest.fixture

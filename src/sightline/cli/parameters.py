@@ -15,6 +15,7 @@ DATA_HELP = (
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
+Tune = Literal["head", "last", "gradual", "all"]
 Stem = Literal["imagenet", "small"]
 Style = Literal["torchvision", "paper"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -49,6 +50,10 @@ WeightDecay = Annotated[float, typer.Option(help="Weight decay, off biases and n
 Smoothing = Annotated[float, typer.Option(help="Label smoothing.")]
 Auxiliary = Annotated[float, typer.Option(help="Weight of the loss of auxiliary heads.")]
 Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror at random.", show_default="by class")]
+TUNE_HELP = "What of the weights is trained: the head, the last stage too, all of it, or one stage after the other."
+Views = Annotated[
+    int, typer.Option("--keep-views", min=1, max=64, help="For head and last: passes to keep, all but one distorted.")
+]
 Crop = Annotated[bool, typer.Option("--crop/--no-crop", help="Pad and crop at random.")]
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")]
 CacheBudget = Annotated[float, typer.Option(min=0, max=1e9, help="Gigabytes of decoded pictures to keep on disk.")]

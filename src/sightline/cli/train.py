@@ -14,6 +14,7 @@ from sightline.cli.parameters import (
     STEM_HELP,
     STYLE_DEFAULT,
     STYLE_HELP,
+    TUNE_HELP,
     WEIGHTS_HELP,
     Auxiliary,
     Batch,
@@ -36,6 +37,8 @@ from sightline.cli.parameters import (
     Smoothing,
     Stem,
     Style,
+    Tune,
+    Views,
     WeightDecay,
     Workers,
 )
@@ -52,6 +55,8 @@ def command(
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|imagenet", help=WEIGHTS_HELP, show_default="none")
     ] = None,
+    tune: Annotated[Tune | None, typer.Option(help=TUNE_HELP, show_default="all")] = None,
+    keep_views: Views = 1,
     out: Out = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue this run, with its own options.")] = None,
     epochs: Epochs = None,
@@ -95,6 +100,8 @@ def command(
             data,
             arch,
             weights=weights,
+            tune=tune,
+            views=keep_views,
             out=out,
             epochs=epochs,
             budget=budget,

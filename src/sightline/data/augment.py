@@ -24,7 +24,7 @@ def standard(size: int, *, mirror: bool, crop: bool) -> Augment:
     third of the cost of a padded crop and a flip of floats one after the other (LOG.md).
     """
     if not (mirror or crop):
-        return _unchanged
+        return unchanged
     margin = size // 8 if crop else 0
     numbers = torch.arange(size, dtype=torch.float32)[None]
     windows = torch.nn.functional.pad(numbers, (margin, margin), mode="reflect")[0].long().unfold(0, size, 1)
@@ -41,7 +41,8 @@ def standard(size: int, *, mirror: bool, crop: bool) -> Augment:
     return move
 
 
-def _unchanged(images: torch.Tensor) -> torch.Tensor:
+def unchanged(images: torch.Tensor) -> torch.Tensor:
+    """No distortion."""
     return images
 
 

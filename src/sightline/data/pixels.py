@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from sightline.core import artifact
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError
+from sightline.core.kept import kept
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import SILENT, Progress
 from sightline.core.threads import in_threads
@@ -42,10 +41,10 @@ class Pixels:
         self.shape = (preprocess.size, preprocess.size, preprocess.channels)
         self._pool: ThreadPoolExecutor | None = None
         usable = np.concatenate([dataset.rows(split) for split in SPLITS])  # train first: it is read most often
-        kept = usable[: budget_bytes // int(np.prod(self.shape))]
+        cached = usable[: budget_bytes // int(np.prod(self.shape))]
         self._slot = np.full(len(dataset.table), -1, np.int64)
-        self._slot[kept] = np.arange(len(kept))
-        self._cache = self._open(kept, progress)
+        self._slot[cached] = np.arange(len(cached))
+        self._cache = self._open(cached, progress)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The pixels of `rows` as uint8 [B, size, size, channels], a new array."""
@@ -68,41 +67,21 @@ class Pixels:
         except PictureError as error:
             raise UserError(f"{error} since the Dataset was made: run `sightline data` again") from None
 
-    def _open(self, kept: np.ndarray, progress: Progress) -> np.ndarray:
-        if not len(kept):
+    def _open(self, rows: np.ndarray, progress: Progress) -> np.ndarray:
+        if not len(rows):
             return np.empty((0, *self.shape), np.uint8)
-        name = f"{self.preprocess.key()}-{self.dataset.fingerprint[:16]}-{len(kept)}.npy"
+        name = f"{self.preprocess.key()}-{self.dataset.fingerprint[:16]}-{len(rows)}.npy"
         path = self.dataset.path / "cache" / name
-        shape = (len(kept), *self.shape)
-        if _mapped(path, shape) is None:
-            self._write(path, kept, progress)
-        array = _mapped(path, shape)
-        assert array is not None
-        return array
+        return kept(path, (len(rows), *self.shape), np.uint8, lambda: self._decoded(rows, progress), "decoded pictures")
 
-    def _write(self, path: Path, kept: np.ndarray, progress: Progress) -> None:
-        """Whole or not at all. Written, not mapped: on a full disk a write raises where a mapping kills the process."""
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), *self.shape)}
-        try:
-            with artifact.file(path) as file, progress.task("Decoding", len(kept)) as advance:
-                np.lib.format.write_array_header_1_0(file, header)
-                for pixels in in_threads(self._decode_all, _chunks(kept), self.workers):
-                    file.write(pixels.tobytes())
-                    advance(len(pixels))
-        except OSError as error:
-            raise UserError(f"cannot write the pixel cache {named(path)}: {error.strerror}") from None
+    def _decoded(self, rows: np.ndarray, progress: Progress) -> Iterator[np.ndarray]:
+        with progress.task("Decoding", len(rows)) as advance:
+            for pixels in in_threads(self._decode_all, _chunks(rows), self.workers):
+                yield pixels
+                advance(len(pixels))
 
     def _decode_all(self, rows: Sequence[int]) -> np.ndarray:
         return np.stack([self._decode(row) for row in rows])
-
-
-def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The cache at `path`; None when there is none, or a power cut left less of it than its name promises."""
-    try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-    except (OSError, ValueError, EOFError):
-        return None
-    return array if array.shape == shape else None
 
 
 def _chunks(rows: np.ndarray) -> Iterator[Sequence[int]]:

@@ -9,7 +9,9 @@ written.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -26,7 +30,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sightline.anatomy.macs import count_macs
 from sightline.bundle import GOLDEN_IMAGES, Bundle, disagreement, write_bundle
+from sightline.core.artifact import write_bytes
+from sightline.core.download import cache_folder
 from sightline.core.errors import UserError
+from sightline.core.hashing import sha256_bytes
 from sightline.core.machine import versions
 from sightline.data.preprocess import Preprocess
 from sightline.export.slices import bytes_a_picture
@@ -40,12 +47,13 @@ OPSET = 20
 def export(
     model: Network, *, arch: str, stem: str, style: str, classes: Sequence[str], preprocess: Preprocess,
     golden_images: np.ndarray, metrics: dict[str, Any], weights: dict[str, Any] | None = None, out: Path,
-    replace: bool = False,
+    replace: bool = False, graph: bytes | None = None,
 ) -> Bundle:  # fmt: skip
     """Write `model`, of full name `arch`, as a Bundle at `out` and open it; the model itself is not changed.
 
     `golden_images` uint8 [n, S, S, channels], n >= 1: the first 8 travel along with their logits. `metrics` is any JSON
-    object; `weights` says which file the network began with. UserError when `out` exists and `replace` is false, and
+    object; `weights` says which file the network began with; `graph` is the network's own, if it was made already.
+    UserError when `out` exists and `replace` is false, and
     when the network's own answers are not finite.
     RuntimeError (our mistake) when the graph differs from PyTorch by more than 1e-3 in a logit or in a first class.
     """
@@ -60,7 +68,7 @@ def export(
         )
     tensors = safetensors.torch.save({key: value.contiguous() for key, value in twin.state_dict().items()})
     macs = count_macs(twin, (1, preprocess.channels, preprocess.size, preprocess.size))
-    graph = to_onnx(twin, preprocess)
+    graph = graph or to_onnx(twin, preprocess)
     check_parity(Session(graph).run(golden_images), expected)
     card = {
         "arch": arch,
@@ -137,6 +145,38 @@ def to_onnx(network: Network, preprocess: Preprocess) -> bytes:
     needed = bytes_a_picture(network, preprocess)
     if needed is not None:
         proto.metadata_props.add(key=PICTURE_BYTES, value=str(needed))
+    return bytes(proto.SerializeToString())
+
+
+def kept_graph(network: Network, preprocess: Preprocess, origin: dict[str, Any]) -> bytes:
+    """`to_onnx`, kept in the user's cache by `origin`, which says where all of the weights but the head's come from.
+
+    With another class count, another version of a library, or when the file is damaged, it is made anew.
+    """
+    decides = [origin, preprocess.to_dict(), network.head.out_features, OPSET, versions()]
+    name = sha256_bytes(json.dumps(decides, sort_keys=True).encode())[:32]
+    path = cache_folder() / "graphs" / f"{name}.onnx"
+    with contextlib.suppress(OSError, UserError):
+        graph = path.read_bytes()
+        Session(graph)
+        return graph
+    twin = copy.deepcopy(network)
+    twin.head.reset_parameters()  # a bias of zeros would be left out, and could not be changed later
+    graph = to_onnx(twin, preprocess)
+    with contextlib.suppress(OSError):  # a full or read-only disk only costs the time
+        write_bytes(path, graph)
+    return graph
+
+
+def with_head(graph: bytes, network: Network) -> bytes:
+    """`kept_graph`'s graph of `network` with the head as it is now."""
+    proto = onnx.load_from_string(graph)
+    head = next(name for name, module in network.named_modules() if module is network.head)
+    initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
+    for name, value in network.head.named_parameters():
+        place = initializers[f"network.{head}.{name}"]
+        array = value.detach().numpy().reshape(tuple(place.dims))
+        place.CopyFrom(onnx.numpy_helper.from_array(array, place.name))
     return bytes(proto.SerializeToString())
 
 

@@ -12,7 +12,7 @@ as torchvision we pad by 2 and so have both figures.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.models.layers import Hidden, initialise_to_keep_signals
 
@@ -51,10 +51,6 @@ class AlexNet(Hidden):
         )
         if small:
             initialise_to_keep_signals(self)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, 256, h, w]: 6x6 of 224 pixels, with the small stem 3x3 of 32."""
-        return self.features(x)
 
 
 def _layer(convolution: nn.Conv2d, *, norm: bool = False, pool: bool = False) -> list[nn.Module]:

@@ -135,10 +135,6 @@ class EfficientNet(Classified):
         nn.init.uniform_(self.head.weight, -bound, bound)
         nn.init.zeros_(self.head.bias)
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, 1280 * width, H / 32, W / 32] (H / 8 with the small stem), rounded up."""
-        return self.features(x)
-
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, K]; in training after dropout."""
         return self.classifier[0](feature_map.mean((2, 3)))

@@ -8,6 +8,8 @@ real 5x5 kernels and 3x3 pools. Auxiliary heads (on inception 4a and 4d) speak w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -150,9 +152,15 @@ class GoogLeNet(Network):
         """The last linear layer."""
         return self.fc
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, K, h, w]; h is H / 32 (H / 4 with the small stem), for odd sizes about that."""
-        return self._stages(x)[-1]
+    @property
+    def trunk(self) -> Sequence[nn.Module]:
+        """[N, channels, H, W] becomes [N, K, h, w]; h is H / 32 (H / 4 with the small stem), or about that."""
+        return (
+            self.conv1, self.maxpool1, self.norm1, self.conv2, self.conv3, self.norm2, self.maxpool2,
+            self.inception3a, self.inception3b, self.maxpool3,
+            self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e, self.maxpool4,
+            self.inception5a, self.inception5b,
+        )  # fmt: skip
 
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, K]; in training after dropout."""
@@ -160,21 +168,12 @@ class GoogLeNet(Network):
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits [N, C]; while training (logits, those of inception 4a, those of inception 4d) if it has the heads."""
-        after_4a, after_4d, feature_map = self._stages(x)
-        logits = self.forward_head(feature_map)
-        if self.training and self.has_aux:
-            return logits, self.aux1(after_4a), self.aux2(after_4d)
-        return logits
-
-    def _stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What comes out of inception 4a, 4d and 5b."""
-        x = self.norm1(self.maxpool1(self.conv1(x)))
-        x = self.maxpool2(self.norm2(self.conv3(self.conv2(x))))
-        x = self.maxpool3(self.inception3b(self.inception3a(x)))
-        after_4a = self.inception4a(x)
-        after_4d = self.inception4d(self.inception4c(self.inception4b(after_4a)))
-        x = self.maxpool4(self.inception4e(after_4d))
-        return after_4a, after_4d, self.inception5b(self.inception5a(x))
+        if not (self.training and self.has_aux):
+            return super().forward(x)
+        taken = {}
+        for module in self.trunk:
+            taken[module] = x = module(x)
+        return self.forward_head(x), self.aux1(taken[self.inception4a]), self.aux2(taken[self.inception4d])
 
 
 def _initialise_small(network: nn.Module) -> None:

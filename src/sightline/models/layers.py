@@ -1,8 +1,8 @@
 """What the networks share: the interface every network keeps, channel widths, joining branches, initialisation.
 
-A network is a plain `nn.Module` in three steps: `forward_features` makes the feature map that enters the global
-pooling, `embed` makes of it the vector that enters the last linear layer, `head` is that layer. Everything later (heat
-maps, search, transfer) stands on these three.
+A network is a plain `nn.Module` in three steps: the modules of its `trunk`, one after the other, make the feature map
+that enters the global pooling, `embed` makes of it the vector that enters the last linear layer, `head` is that layer.
+Everything later (heat maps, search, transfer) stands on these three.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 class Network(nn.Module, ABC):
     """The interface of every network; shapes: N pictures, K channels of h x w, D numbers, C classes."""
 
+    @property
     @abstractmethod
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Feature map [N, K, h, w] of the normalised pictures `x` [N, channels, H, W]."""
+    def trunk(self) -> Sequence[nn.Module]:
+        """The modules between the pictures and the feature map, in the order in which they follow each other."""
 
     @abstractmethod
     def embed(self, feature_map: Tensor) -> Tensor:
@@ -39,6 +40,12 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def head(self) -> nn.Linear:
         """The last linear layer: D numbers to C logits."""
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Feature map [N, K, h, w] of the normalised pictures `x` [N, channels, H, W]."""
+        for module in self.trunk:
+            x = module(x)
+        return x
 
     def forward_head(self, feature_map: Tensor) -> Tensor:
         """Logits [N, C] from the feature map [N, K, h, w]."""
@@ -54,6 +61,11 @@ class Classified(Network):
 
     features: nn.Sequential
     classifier: nn.Sequential
+
+    @property
+    def trunk(self) -> Sequence[nn.Module]:
+        """What `features` holds."""
+        return list(self.features)
 
     @property
     def head(self) -> nn.Linear:

@@ -10,7 +10,7 @@ The small stem, ours alone, leaves the first two halvings out: 32 pixels end at 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor, nn
@@ -51,9 +51,10 @@ class MobileNetV1(Network):
         """The last linear layer."""
         return self.classifier
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, 1024 * width, H / 32, W / 32] (H / 8 with the small stem), rounded up."""
-        return self.features(x)
+    @property
+    def trunk(self) -> Sequence[nn.Module]:
+        """[N, channels, H, W] becomes [N, 1024 * width, H / 32, W / 32] (H / 8 with the small stem), rounded up."""
+        return list(self.features)
 
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, K]."""
@@ -96,10 +97,6 @@ class MobileNetV2(Classified):
         self.features.append(make(channels, last, 1))
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, num_classes))
         _initialise(self)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, 1280, H / 32, W / 32] (H / 8 with the small stem), rounded up."""
-        return self.features(x)
 
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, 1280]; in training after dropout."""

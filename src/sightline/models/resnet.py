@@ -8,7 +8,7 @@ The plain networks are the same without shortcuts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -139,10 +139,11 @@ class ResNet(Network):
         """The last linear layer."""
         return self.fc
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, K, H / 32, W / 32] (H / 8 with the small stem), rounded up."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+    @property
+    def trunk(self) -> Sequence[nn.Module]:
+        """[N, channels, H, W] becomes [N, K, H / 32, W / 32] (H / 8 with the small stem), rounded up."""
+        stem = (self.conv1, self.bn1, self.relu, self.maxpool)
+        return (*stem, self.layer1, self.layer2, self.layer3, self.layer4)
 
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, K]."""
@@ -168,10 +169,10 @@ class CifarResNet(Network):
         """The last linear layer."""
         return self.fc
 
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, 64, H / 4, W / 4], rounded up."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.layer3(self.layer2(self.layer1(x)))
+    @property
+    def trunk(self) -> Sequence[nn.Module]:
+        """[N, channels, H, W] becomes [N, 64, H / 4, W / 4], rounded up."""
+        return (self.conv1, self.bn1, self.relu, self.layer1, self.layer2, self.layer3)
 
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, 64]."""

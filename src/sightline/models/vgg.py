@@ -6,7 +6,7 @@ agree on them; the forms with batch norm came after the paper.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.models.layers import Hidden, initialise_for_relu, initialise_to_keep_signals
 
@@ -51,10 +51,6 @@ class VGG(Hidden):
             initialise_to_keep_signals(self.classifier)
         else:
             _initialise_as_torchvision(self.classifier)
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """[N, channels, H, W] to [N, 512, H / 32, W / 32], rounded down."""
-        return self.features(x)
 
 
 def _initialise_as_torchvision(classifier: nn.Sequential) -> None:

@@ -13,7 +13,7 @@ SIZES = (16, 32, 64, 128, 224)
 
 
 class Normalise(torch.nn.Module):
-    """(x - mean) / std by channel, x float [N, C, H, W] in [0, 1]: what the exported graph does with its input."""
+    """(x / 255 - mean) / std by channel, x uint8 [N, C, H, W]: what the exported graph does with its input."""
 
     def __init__(self, preprocess: Preprocess) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Normalise(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The normalised batch."""
-        return (x - self.mean) / self.std
+        return (x.float().div_(255) - self.mean) / self.std
 
 
 def fitting_size(dataset: Dataset, rows: np.ndarray, default: int) -> int:

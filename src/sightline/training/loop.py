@@ -28,6 +28,7 @@ from sightline.data.augment import Augment
 from sightline.data.loaders import Loader
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
 from sightline.training.recipe import Recipe
+from sightline.training.tuning import training_mode
 
 CHECK_EVERY = 10
 LAST = "last.safetensors"
@@ -43,9 +44,14 @@ class Diverged(UserError):
 
 @dataclass
 class Training:
-    """What the loop works with. `report(state)` is called after every epoch, when the checkpoint is written."""
+    """What the loop works with.
+
+    `model` is what is called, `network` what checkpoints keep: the same, but where `model` is a part of it alone.
+    `thaw` is called before an epoch with the share of the run that is done, `report` when its checkpoint is written.
+    """
 
     fabric: Fabric
+    network: torch.nn.Module
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     recipe: Recipe
@@ -56,12 +62,13 @@ class Training:
     checkpoints: Path
     progress: Progress
     report: Callable[[State], None]
+    thaw: Callable[[float], None] = lambda done: None
 
     def run(self) -> State:
         """Train to the end of the recipe, from the last checkpoint if there is one."""
         state = State()
         if self.last.exists():
-            state = load_checkpoint(self.last, self.model, self.optimizer)
+            state = load_checkpoint(self.last, self.network, self.optimizer)
         with torch.random.fork_rng(devices=[]), stop_signals() as stop:
             while not self.finished(state):
                 self.epoch(state, stop)
@@ -102,7 +109,8 @@ class Training:
         """The rest of one epoch, then validation, history and checkpoint."""
         began, waited = time.perf_counter(), self.loader.waited_seconds
         tally, before = Tally(**state.totals), state.totals.get("seen", 0)
-        self.model.train()
+        self.thaw(self.done(state))
+        training_mode(self.model)
         with self.progress.task(
             self._title(state), (self.loader.steps - state.step) * self.loader.batch_size
         ) as advance:
@@ -134,11 +142,10 @@ class Training:
         """One step of the optimizer on uint8 [N, C, S, S]; returns loss, logits [N, classes] and labels."""
         torch.manual_seed(_mix(self.recipe.seed, state.epoch * self.loader.steps + state.step))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.lr_at(done)
+            group["lr"] = self.recipe.lr_at(done) * group.get("share", 1.0)
         self.optimizer.zero_grad()  # before the forward pass, which then takes the freed memory
         labels = self.fabric.to_device(labels)
-        pixels = self.augment(self.fabric.to_device(images))
-        inputs = self.normalise(pixels.float().div_(255))
+        inputs = self.normalise(self.augment(self.fabric.to_device(images)))
         outputs = self.model(inputs.contiguous(memory_format=torch.channels_last))
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = self.loss(logits, labels)
@@ -161,7 +168,7 @@ class Training:
         loss, hits = 0.0, 0
         for images, labels in self.validation.epoch():
             labels = self.fabric.to_device(labels)
-            inputs = self.normalise(self.fabric.to_device(images).float().div_(255))
+            inputs = self.normalise(self.fabric.to_device(images))
             logits = self.model(inputs.contiguous(memory_format=torch.channels_last)).float()
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
             hits += int((logits.argmax(1) == labels).sum())
@@ -174,7 +181,7 @@ class Training:
         state.seconds += seconds
         state.step_seconds += seconds
         state.totals = tally.totals()
-        save_checkpoint(self.last, self.model, self.optimizer, state)
+        save_checkpoint(self.last, self.network, self.optimizer, state)
         raise Interrupted
 
     def _close(self, state: State, tally: Tally, measured: dict[str, Any]) -> None:
@@ -187,8 +194,8 @@ class Training:
         if top1 is None or (top1, -loss) >= (state.best_top1, -state.best_loss):
             state.best_epoch = state.epoch
             state.best_top1, state.best_loss = (-1.0, math.inf) if top1 is None else (top1, loss)
-            save_checkpoint(self.best, self.model, None, state)
-        save_checkpoint(self.last, self.model, self.optimizer, state)
+            save_checkpoint(self.best, self.network, None, state)
+        save_checkpoint(self.last, self.network, self.optimizer, state)
         self.report(state)
 
     def _check(self, tally: Tally, state: State) -> None:

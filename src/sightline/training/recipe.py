@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sightline.core.errors import UserError
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
+Tune = Literal["head", "last", "gradual", "all"]
 WARM_UP_FRAC = 0.25
 OPTIONS = {"batch-size": "batch", "budget-s": "budget"}  # fields whose option has another name
 
@@ -34,6 +36,8 @@ class Recipe(BaseModel):
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=5e-4, ge=0)
     schedule: Schedule = "one_cycle"
+    tune: Tune | None = Field(default=None, description="which layers of given weights are trained; none from scratch")
+    views: int = Field(default=1, ge=1, le=64, description="passes over the pictures to keep, all but one distorted")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     auxiliary_weight: float = Field(default=0.3, ge=0, description="weight of auxiliary heads' loss")
     mirror: bool | None = Field(default=None, description="mirror at random; decided by the class names if none")
@@ -64,12 +68,13 @@ class Recipe(BaseModel):
         """The same with every open choice decided for `pictures` training pictures of `classes`.
 
         Batch: the largest power of two from 16 to 128 that leaves 16 steps an epoch. Learning rate: 0.1 a batch of 128
-        for SGD and 0.001 for AdamW, linear in the batch (Goyal et al. 2017). Mirror: unless the classes are letters.
+        for SGD and 0.001 for AdamW, linear in the batch (Goyal et al. 2017), a fifth of it where weights are tuned.
+        Mirror: unless the classes are letters.
         """
         from sightline.data.augment import reads_mirrored
 
         batch = self.batch_size or min(128, max(16, 2 ** int(math.log2(max(1, pictures / 16)))))
-        base = 0.1 if self.optimizer == "sgd" else 0.001
+        base = (0.1 if self.optimizer == "sgd" else 0.001) * (0.2 if self.tune else 1)
         return self.model_copy(
             update={
                 "batch_size": batch,
@@ -84,12 +89,19 @@ class Recipe(BaseModel):
             raise ValueError("lr_at needs a fitted recipe")
         return self.lr * FACTORS[self.schedule](min(1.0, max(0.0, progress)))
 
-    def make_optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
-        """The optimizer over `model`, weight decay kept off biases and norms (every tensor of one dimension)."""
-        decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-        free = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": free, "weight_decay": 0.0}]
-        groups = [group for group in groups if group["params"]]
+    def make_optimizer(
+        self, model: torch.nn.Module, share: Callable[[torch.nn.Parameter], float] = lambda parameter: 1.0
+    ) -> torch.optim.Optimizer:
+        """The optimizer over `model`, weight decay kept off biases and norms (every tensor of one dimension).
+
+        `share` says what part of the learning rate a parameter takes.
+        """
+        found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                decay = self.weight_decay if parameter.ndim > 1 else 0.0
+                found.setdefault((share(parameter), decay), []).append(parameter)
+        groups = [{"params": p, "weight_decay": decay, "share": part} for (part, decay), p in found.items()]
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, lr=self.lr_at(0), momentum=self.momentum, nesterov=self.momentum > 0)
         return torch.optim.AdamW(groups, lr=self.lr_at(0), betas=(self.momentum, 0.999))

@@ -12,25 +12,20 @@ import torch
 from sightline.anatomy.macs import count_macs
 from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
-from sightline.core.hashing import sha256_file
-from sightline.core.machine import PeakMemory, cpu_quota, describe, keeping_freed_memory, versions
+from sightline.core.machine import PeakMemory, describe, keeping_freed_memory, versions
 from sightline.core.progress import SILENT, Progress
-from sightline.data.augment import standard
 from sightline.data.dataset import Dataset
-from sightline.data.loaders import Loader
-from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import export
-from sightline.models import STYLES, Network, architecture, check_size, create, learns_from_one
-from sightline.models.pretrained import Weights, locate
-from sightline.models.weights import load_weights
+from sightline.models import STYLES, architecture, check_size, learns_from_one
+from sightline.models.pretrained import Weights
 from sightline.run import Run
-from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import Device, make_fabric
-from sightline.training.inputs import Normalise, fitting_size, normalised, plain_preprocess
-from sightline.training.journal import Journal
-from sightline.training.loop import LAST, Diverged, Interrupted, Training
+from sightline.training.fit import Fitted, Material, fit, gather
+from sightline.training.inputs import fitting_size
+from sightline.training.loop import Diverged, Interrupted
 from sightline.training.recipe import Recipe
+from sightline.training.tuning import count
 
 CACHE_BYTES = 2 << 30
 
@@ -48,9 +43,10 @@ def train(
 ) -> Run:
     """Train network `arch` on the training pictures of `dataset` and leave everything in the directory `out`.
 
-    `options` are `arguments_of`'s. All layers are trained, from `weights` if given. The Bundle holds the epoch with the
-    best validation. Raises UserError for an unknown network, weights that do not fit, a dataset without training
-    pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with the checkpoint written.
+    `options` are `arguments_of`'s. All layers are trained; from `weights`, those that the recipe's `tune` says. The
+    Bundle holds the epoch with the best validation. Raises UserError for an unknown network, weights that do not fit, a
+    dataset without training pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with the
+    checkpoint written.
     """
     arguments = arguments_of(dataset, arch, recipe, weights=weights, **options)
     make_fabric(arguments["device"], recipe.precision)  # a device that is not there is said before anything is written
@@ -87,10 +83,13 @@ def arguments_of(
         preprocess = Preprocess(**(weights.preprocess | ({"size": size} if size else {})))
         size = preprocess.size
         style, stem = weights.choose(style, stem)
+        recipe = recipe.model_copy(update={"tune": recipe.tune or "all"})
         begun = {
             "weights": {"source": weights.source, "sha256": weights.sha256},
             "preprocess": preprocess.to_dict(),
         }
+    elif recipe.tune:
+        raise UserError(f"--tune {recipe.tune} needs a network that has learnt something: give --weights")
     size = size or fitting_size(dataset, rows, network.size)
     stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
     style = style or STYLES[0]
@@ -167,59 +166,24 @@ def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progre
     """Train, measure memory, end in a Bundle; keep run.json's status true whatever happens."""
     try:
         with PeakMemory() as memory, keeping_freed_memory():
-            training, preprocess = _prepare(run, dataset, workers, progress)
-            state = training.run()
+            material = gather(run, dataset, workers, progress)
+            fitted = fit(material)
     except Interrupted:
         run.update(status="interrupted")
         raise Interrupted(f"`sightline train --resume {named(shlex.quote(str(run.path)))}` continues") from None
     except Diverged:
         run.update(status="diverged")
         raise
-    peak_bytes = torch.cuda.max_memory_allocated() if training.fabric.device.type == "cuda" else memory.peak_bytes
-    return _finish(run, dataset, training, preprocess, state, peak_bytes)
+    peak_bytes = torch.cuda.max_memory_allocated() if fitted.on_cuda else memory.peak_bytes
+    return _finish(material, fitted, peak_bytes)
 
 
-def _prepare(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> tuple[Training, Preprocess]:
-    """Everything the loop works with, from what run.json says."""
-    arguments, recipe = run.document["arguments"], Recipe.of(**run.document["arguments"]["recipe"])
-    train_rows, validation_rows = dataset.rows("train"), dataset.rows("validation")
-    given = Preprocess.from_dict(arguments["preprocess"]) if "preprocess" in arguments else None
-    plain = given or plain_preprocess(dataset, train_rows, arguments["size"])
-    pixels = Pixels(dataset, plain, budget_bytes=arguments["cache_bytes"], workers=workers, progress=progress)
-    preprocess = given or normalised(plain, pixels, train_rows)
-
-    torch.set_num_threads(cpu_quota())
-    fabric = make_fabric(arguments["device"], recipe.precision)
-    torch.manual_seed(recipe.seed)
-    network = _network(run, preprocess).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoints = run.path / "checkpoints"
-    if "weights" in arguments and not (checkpoints / LAST).exists():
-        _begin_with(network, run, progress)
-    model, optimizer = fabric.setup(network, recipe.make_optimizer(network))
-    batch = recipe.batch_size or 1
-    training = Training(
-        fabric=fabric,
-        model=model,
-        optimizer=optimizer,
-        recipe=recipe,
-        loader=Loader(pixels, train_rows, dataset.labels(train_rows), batch, shuffle=True, seed=recipe.seed),
-        validation=Loader(pixels, validation_rows, dataset.labels(validation_rows), batch),
-        augment=standard(preprocess.size, mirror=bool(recipe.mirror), crop=recipe.crop),
-        normalise=Normalise(preprocess).to(fabric.device),
-        checkpoints=checkpoints,
-        progress=progress,
-        report=Journal(run).write,
-    )
-    return training, preprocess
-
-
-def _finish(
-    run: Run, dataset: Dataset, training: Training, preprocess: Preprocess, state: State, peak_bytes: int
-) -> Run:
-    """Export the best epoch's network, and write the results down."""
+def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
+    """Export the network as it was at its best, and write the results down."""
+    run, dataset, state, model, preprocess = (
+        material.run, material.dataset, fitted.state, material.network, material.preprocess
+    )  # fmt: skip
     arguments = run.document["arguments"]
-    model = _network(run, preprocess)
-    load_checkpoint(training.best, model, None)
     best = state.history[state.best_epoch - 1]
     validation = {"top1": best["validation_top1"], "loss": best["validation_loss"]}
     golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN_IMAGES]
@@ -231,51 +195,28 @@ def _finish(
             style=arguments["style"],
             classes=dataset.classes,
             preprocess=preprocess,
-            golden_images=training.loader.pixels.read(golden_rows),
+            golden_images=material.pixels.read(golden_rows),
             metrics={"validation": validation},
             weights=run.document.get("weights"),
             out=run.path / "bundle",
             replace=True,
+            graph=fitted.graph,
         )
     except UserError:  # answers that are not finite, from a loss that was
         run.update(status="diverged")
         raise
-    speeds = [row["images_per_s"] for row in state.history]
+    trained, parameters = count(model.parameters())
     results = {
         "epochs": state.epoch,
         "steps": state.history[-1]["step"],
         "best_epoch": state.best_epoch,
         "train_seconds": state.seconds,
-        "train_images_per_s": float(np.median(speeds)),
+        "train_images_per_s": float(np.median([row["images_per_s"] for row in state.history])),
         "waiting_frac": float(np.mean([row["waiting_frac"] for row in state.history])),
         "peak_memory_bytes": peak_bytes,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": parameters,
+        "trained_parameters": trained,
         "macs": count_macs(model, (1, preprocess.channels, preprocess.size, preprocess.size)),
         "validation": validation,
     }
     return run.update(status="done", results=results)
-
-
-def _network(run: Run, preprocess: Preprocess) -> Network:
-    """The network `run` is about, freshly initialised."""
-    arguments = run.document["arguments"]
-    return create(
-        arguments["arch"],
-        num_classes=len(run.document["data"]["classes"]),
-        in_channels=preprocess.channels,
-        stem=arguments["stem"],
-        style=arguments["style"],
-    )
-
-
-def _begin_with(network: Network, run: Run, progress: Progress) -> None:
-    """Put the weights that `run` begins with into `network`; once there is a checkpoint they are in it."""
-    arguments = run.document["arguments"]
-    source, sha256 = arguments["weights"]["source"], arguments["weights"]["sha256"]
-    path = locate(source, arguments["arch"], progress=progress)
-    if sha256_file(path) != sha256:
-        raise UserError(
-            f"{named(path)} changed since {named(run.path)} began ({sha256[:12]} then), and the run has no checkpoint "
-            "yet: put the file back, or train a new run"
-        )
-    load_weights(network, path)

@@ -1,0 +1,196 @@
+"""Fitting: from what run.json says to a network at its best, by steps of an optimizer or on kept embeddings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.core.errors import UserError, named
+from sightline.core.hashing import sha256_file
+from sightline.core.machine import cpu_quota
+from sightline.core.progress import Progress
+from sightline.data.augment import Augment, standard, unchanged
+from sightline.data.dataset import Dataset
+from sightline.data.loaders import Loader, PixelSource
+from sightline.data.pixels import Pixels
+from sightline.data.preprocess import Preprocess
+from sightline.export.onnx import kept_graph, with_head
+from sightline.models import Network, create
+from sightline.models.pretrained import locate
+from sightline.models.weights import load_weights
+from sightline.run import Run
+from sightline.runtime import Session
+from sightline.training.checkpoint import State, load_checkpoint
+from sightline.training.device import make_fabric
+from sightline.training.frozen import Frozen, Views
+from sightline.training.head import Labelled, fit_head
+from sightline.training.inputs import Normalise, normalised, plain_preprocess
+from sightline.training.journal import Journal
+from sightline.training.loop import LAST, Training
+from sightline.training.recipe import Recipe
+from sightline.training.tuning import Rest, Thaw, begins_at, freeze, freeze_all_but_head, stages
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a training works with; `network` is changed by it."""
+
+    run: Run
+    dataset: Dataset
+    recipe: Recipe
+    pixels: Pixels
+    preprocess: Preprocess
+    network: Network
+    progress: Progress
+
+    @property
+    def distort(self) -> Augment:
+        """The recipe's distortions, of uint8 [N, C, S, S]."""
+        return standard(self.preprocess.size, mirror=bool(self.recipe.mirror), crop=self.recipe.crop)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """All that decides what the frozen layers make of a picture, but for how many of them there are."""
+        arguments = self.run.document["arguments"]
+        named = {key: arguments[key] for key in ("arch", "stem", "style", "preprocess")}
+        return {**named, "weights": arguments["weights"]["sha256"]}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How it went. The network of the Material holds its best weights; `graph` is its ONNX file if there is one."""
+
+    state: State
+    graph: bytes | None = None
+    on_cuda: bool = False
+
+
+def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Material:
+    """What `run` says, opened: its pictures decoded, its network built, with the weights it begins with."""
+    arguments, recipe = run.document["arguments"], Recipe.of(**run.document["arguments"]["recipe"])
+    rows = dataset.rows("train")
+    given = Preprocess.from_dict(arguments["preprocess"]) if "preprocess" in arguments else None
+    plain = given or plain_preprocess(dataset, rows, arguments["size"])
+    pixels = Pixels(dataset, plain, budget_bytes=arguments["cache_bytes"], workers=workers, progress=progress)
+    preprocess = given or normalised(plain, pixels, rows)
+    torch.set_num_threads(cpu_quota())
+    torch.manual_seed(recipe.seed)
+    network = create(
+        arguments["arch"],
+        num_classes=len(dataset.classes),
+        in_channels=preprocess.channels,
+        stem=arguments["stem"],
+        style=arguments["style"],
+    )
+    last = run.path / "checkpoints" / LAST
+    if last.exists():
+        load_checkpoint(last, network, None)
+    elif "weights" in arguments:
+        _begin_with(network, run, progress)
+    return Material(run, dataset, recipe, pixels, preprocess, network, progress)
+
+
+def fit(material: Material) -> Fitted:
+    """Train the network of `material`."""
+    return _fit_head(material) if material.recipe.tune == "head" else _fit_by_steps(material)
+
+
+def _fit_by_steps(material: Material) -> Fitted:
+    """Train by the loop; what lies before the first trained layer is computed once for every picture."""
+    run, recipe, network, preprocess = material.run, material.recipe, material.network, material.preprocess
+    shape = preprocess.channels, preprocess.size
+    fabric = make_fabric(run.document["arguments"]["device"], recipe.precision)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    begin = begins_at(network, recipe.tune, *shape)
+    freeze(network, begin)
+    thaw = Thaw(stages(network, *shape) if recipe.tune == "gradual" else [])
+    train, validation = (_source(material, begin, split) for split in ("train", "validation"))
+    part = Rest(network, begin) if begin else network
+    model, optimizer = fabric.setup(part, recipe.make_optimizer(part, thaw.share))
+    batch = recipe.batch_size or 1
+    training = Training(
+        fabric=fabric,
+        network=network,
+        model=model,
+        optimizer=optimizer,
+        recipe=recipe,
+        loader=Loader(*train, batch, shuffle=True, seed=recipe.seed),
+        validation=Loader(*validation, batch),
+        augment=unchanged if begin else material.distort,
+        normalise=torch.nn.Identity() if begin else Normalise(preprocess).to(fabric.device),
+        checkpoints=run.path / "checkpoints",
+        progress=material.progress,
+        report=Journal(run).write,
+        thaw=thaw,
+    )
+    state = training.run()
+    load_checkpoint(training.best, network, None)
+    return Fitted(state, on_cuda=fabric.device.type == "cuda")
+
+
+def _source(material: Material, begin: int, split: str) -> tuple[PixelSource, np.ndarray, np.ndarray]:
+    """Where a loader reads, which rows of it, and their labels: pictures, or what the layers before `begin` make."""
+    rows = material.dataset.rows(split)
+    labels = material.dataset.labels(rows)
+    if begin == 0:
+        return material.pixels, rows, labels
+    normalise, before = Normalise(material.preprocess), material.network.trunk[:begin]
+
+    def maps(images: np.ndarray) -> np.ndarray:
+        x = normalise(torch.from_numpy(images).permute(0, 3, 1, 2))
+        for module in before:
+            x = module.eval()(x)
+        return x.permute(0, 2, 3, 1).contiguous().numpy()
+
+    frozen = _frozen(material, torch.inference_mode()(maps), {"begin": begin})
+    views = material.recipe.views if split == "train" else 1
+    return Views([frozen.of(rows, view) for view in range(views)]), np.arange(views * len(rows)), np.tile(labels, views)
+
+
+def _fit_head(material: Material) -> Fitted:
+    """Fit the head to embeddings that the runtime computes once, of every view."""
+    began = time.perf_counter()
+    network, dataset, recipe = material.network.eval(), material.dataset, material.recipe
+    freeze_all_but_head(network)
+    graph = kept_graph(network, material.preprocess, material.origin)
+    session = Session(graph)
+    frozen = _frozen(material, lambda images: session.run(images, only=("embedding",)).embedding, {"embedding": 1})
+    labelled = {}
+    for split, views in (("train", recipe.views), ("validation", 1)):
+        rows = dataset.rows(split)
+        found = [frozen.of(rows, view) for view in range(views)]
+        labelled[split] = Labelled(np.concatenate(found), np.tile(dataset.labels(rows), views))
+    head = fit_head(labelled["train"], labelled["validation"], len(dataset.classes))
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(head.weight))
+        network.head.bias.copy_(torch.from_numpy(head.bias))
+    seconds = time.perf_counter() - began
+    speed = {"images_per_s": len(labelled["train"].labels) / seconds, "waiting_frac": 0.0}
+    history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]
+    state = State(epoch=len(history), best_epoch=head.best + 1, seconds=seconds, history=history)
+    Journal(material.run).write(state)
+    return Fitted(state, with_head(graph, network))
+
+
+def _frozen(material: Material, compute: Any, which: dict[str, int]) -> Frozen:
+    return Frozen(
+        material.pixels, compute, {**material.origin, **which}, material.distort, material.recipe.seed,
+        material.progress,
+    )  # fmt: skip
+
+
+def _begin_with(network: Network, run: Run, progress: Progress) -> None:
+    """Put the weights that `run` begins with into `network`."""
+    arguments = run.document["arguments"]
+    source, sha256 = arguments["weights"]["source"], arguments["weights"]["sha256"]
+    path = locate(source, arguments["arch"], progress=progress)
+    if sha256_file(path) != sha256:
+        raise UserError(
+            f"{named(path)} changed since {named(run.path)} began ({sha256[:12]} then), and the run has no checkpoint "
+            "yet: put the file back, or train a new run"
+        )
+    load_weights(network, path)

@@ -1,0 +1,75 @@
+"""What the frozen part of a network makes of pictures, computed once and kept beside the Dataset's decoded pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.core.kept import kept
+from sightline.core.progress import SILENT, Progress
+from sightline.data.augment import Augment
+from sightline.data.pixels import Pixels
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """`compute` makes of uint8 pictures [B, S, S, C] float32 [B, ...]; `source` is all that decides what comes out.
+
+    Views after the first see the pictures through `distort`, drawn from (seed, view) alone.
+    """
+
+    pixels: Pixels
+    compute: Callable[[np.ndarray], np.ndarray]
+    source: dict[str, Any]
+    distort: Augment
+    seed: int = 0
+    progress: Progress = SILENT
+
+    def of(self, rows: np.ndarray, view: int = 0) -> np.ndarray:
+        """What comes out for manifest `rows`, float32 [N, ...], memory-mapped; UserError when there is no room."""
+        if not len(rows):
+            return np.empty((0, *self._one(rows).shape[1:]), np.float32)
+        decides = [self.source, self.pixels.dataset.fingerprint, rows.tolist(), (self.seed, view) if view else 0]
+        name = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
+        path = self.pixels.dataset.path / "cache" / f"frozen-{name}.npy"
+        shape = (len(rows), *self._one(rows[:1]).shape[1:])
+        return kept(path, shape, np.float32, lambda: self._computed(rows, view), "kept features")
+
+    def _one(self, rows: np.ndarray) -> np.ndarray:
+        """The form of what comes out, from a picture without content."""
+        return self.compute(np.zeros((1, *self.pixels.shape), np.uint8))
+
+    def _computed(self, rows: np.ndarray, view: int) -> Iterator[np.ndarray]:
+        with self.progress.task("Keeping features", len(rows)) as advance:
+            for start in range(0, len(rows), BATCH):
+                images = self.pixels.read(rows[start : start + BATCH])
+                if view:
+                    images = self._distorted(images, view, start)
+                yield self.compute(images)
+                advance(len(images))
+
+    def _distorted(self, images: np.ndarray, view: int, start: int) -> np.ndarray:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, view, start)))  # of integers: the same in every process
+            moved = self.distort(torch.from_numpy(images).permute(0, 3, 1, 2))
+        return moved.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+@dataclass(frozen=True)
+class Views:
+    """Several arrays of one length as a source of pixels: row r is row r % N of view r // N."""
+
+    views: Sequence[np.ndarray]
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Those `rows`, a new array."""
+        numbers, places = np.divmod(rows, len(self.views[0]))
+        return np.stack([self.views[number][place] for number, place in zip(numbers, places, strict=True)])

@@ -1,0 +1,178 @@
+"""The head fitted to kept embeddings: logistic regression to its optimum, its penalty chosen on validation.
+
+The embeddings are scaled to mean 0 and deviation 1 (which the head then takes back), the weights held small by an L2
+penalty, the bias free. Penalties are tried from strong to weak, each from where the one before ended, until validation
+has got worse twice in a row.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+STRENGTHS = tuple(10.0 ** (-power / 2) for power in range(0, 13))  # 1 to 1e-6
+PATIENCE = 2
+MAX_STEPS, PRECISION, SHORTEST = 50, 1e-8, 1e-6  # of Newton's method; the second of the gradient
+HELD_OUT = 5  # where there is no validation: every fifth picture chooses
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A linear layer, float32: logits [N, C] are embeddings [N, D] times `weight` [C, D] transposed, plus `bias` [C].
+
+    `trials` has a row for each strength that was tried, the chosen one's at place `best`.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    trials: tuple[dict[str, Any], ...]
+    best: int
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Embeddings float32 [N, D] and their classes int64 [N]."""
+
+    embeddings: np.ndarray
+    labels: np.ndarray
+
+
+def fit_head(
+    train: Labelled, validation: Labelled, classes: int, report: Callable[[dict[str, Any]], None] = lambda row: None
+) -> Head:
+    """The head that does best on `validation`; where that is empty, on every fifth picture of `train`, fitted to all.
+
+    `report` is called with each trial's row.
+    """
+    if len(validation.labels):
+        return _path(train, validation, classes, STRENGTHS, PATIENCE, report)
+    held = np.arange(len(train.labels)) % HELD_OUT == HELD_OUT - 1
+    if not held.any():
+        return _path(train, train, classes, STRENGTHS[:1], PATIENCE, report)
+    chosen = _path(_those(train, ~held), _those(train, held), classes, STRENGTHS, PATIENCE, report)
+    final = _path(train, train, classes, (chosen.trials[chosen.best]["l2"],), PATIENCE, lambda row: None)
+    return Head(final.weight, final.bias, chosen.trials, chosen.best)
+
+
+def _those(labelled: Labelled, which: np.ndarray) -> Labelled:
+    return Labelled(labelled.embeddings[which], labelled.labels[which])
+
+
+def _path(
+    train: Labelled, judge: Labelled, classes: int, strengths: tuple[float, ...], patience: int,
+    report: Callable[[dict[str, Any]], None],
+) -> Head:  # fmt: skip
+    """Fit with each of `strengths`, and keep the best on `judge`: most right answers, then lowest loss."""
+    began = time.perf_counter()
+    space, wanted, judged = Space.of(train.embeddings), torch.from_numpy(train.labels), torch.from_numpy(judge.labels)
+    x, z = space.coordinates(train.embeddings), space.coordinates(judge.embeddings)
+    weight, bias = torch.zeros(classes, x.shape[1], dtype=x.dtype), torch.zeros(classes, dtype=x.dtype)
+    found, top, best, trials, steps = (weight, bias), (-1.0, 0.0), 0, [], 0
+    for l2 in strengths:
+        weight, bias, more = optimum(x, wanted, l2, weight, bias)
+        steps += more
+        logits, answers = x @ weight.T + bias, z @ weight.T + bias
+        loss = float(functional.cross_entropy(answers, judged))
+        top1 = float((answers.argmax(1) == judged).double().mean())
+        row = {
+            "step": steps, "seconds": time.perf_counter() - began, "l2": l2,
+            "train_loss": float(functional.cross_entropy(logits, wanted)),
+            "train_top1": float((logits.argmax(1) == wanted).double().mean()),
+            "validation_loss": loss, "validation_top1": top1,
+        }  # fmt: skip
+        trials.append(row)
+        report(row)
+        if (top1, -loss) > top:
+            top, found, best = (top1, -loss), (weight, bias), len(trials) - 1
+        if len(trials) - 1 - best == patience:
+            break
+    weight, bias = space.back(*found)
+    return Head(weight.float().numpy(), bias.float().numpy(), tuple(trials), best)
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Embeddings of mean 0 and deviation 1, turned onto their principal axes: what the penalty knows does not change.
+
+    On these axes the curvature of the loss is nearly diagonal, which makes `optimum` quick; and there are no more axes
+    than pictures. float64.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+    axes: torch.Tensor
+
+    @classmethod
+    def of(cls, embeddings: np.ndarray) -> Space:
+        """The space that `embeddings` [N, D] span."""
+        x = torch.from_numpy(embeddings).double()
+        mean, scale = x.mean(0), x.std(0, correction=0)
+        scale[scale <= 1e-6 * scale.max()] = 1.0
+        x = (x - mean) / scale
+        if len(x) < x.shape[1]:
+            powers, turns = torch.linalg.eigh(x @ x.T)
+            spanned = powers > 1e-10 * powers.max()
+            return cls(mean, scale, (x.T @ turns[:, spanned]) / powers[spanned].sqrt())
+        return cls(mean, scale, torch.linalg.eigh(x.T @ x).eigenvectors)
+
+    def coordinates(self, embeddings: np.ndarray) -> torch.Tensor:
+        """[N, D] as [N, axes]."""
+        return ((torch.from_numpy(embeddings).double() - self.mean) / self.scale) @ self.axes
+
+    def back(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A layer [C, axes] and [C] of coordinates as one [C, D] and [C] of embeddings."""
+        weight = (weight @ self.axes.T) / self.scale
+        return weight, bias - weight @ self.mean
+
+
+def optimum(
+    x: torch.Tensor, y: torch.Tensor, l2: float, weight: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Weight [C, D] and bias [C] at the least mean cross entropy of x [N, D], y [N] plus l2 / 2 |weight|^2.
+
+    Newton's method from the given ones, each step found by conjugate gradients no more exactly than it is worth (Lin,
+    Weng and Keerthi, "Trust Region Newton Method for Large-Scale Logistic Regression" (2008), section 2), scaled by the
+    curvature's diagonal, and halved until the loss falls. Also how many products with the curvature it took.
+    """
+    count, classes = len(x), len(bias)
+    x = torch.cat([x, torch.ones(count, 1, dtype=x.dtype)], dim=1)
+    penalty = torch.full((x.shape[1],), l2, dtype=x.dtype)
+    penalty[-1] = 1e-9  # the logits' common shift is free: this holds it, and changes no answer
+    both = torch.cat([weight, bias[:, None]], dim=1)
+    wanted, squares = functional.one_hot(y, classes).to(x.dtype), x.square()
+
+    def loss(both: torch.Tensor) -> float:
+        return float(functional.cross_entropy(x @ both.T, y) + 0.5 * (penalty * both.square()).sum())
+
+    now, products = loss(both), 0
+    for _ in range(MAX_STEPS):
+        p = (x @ both.T).softmax(1)
+        gradient = (p - wanted).T @ x / count + penalty * both
+        size = float(gradient.norm())
+        if size < PRECISION:
+            break
+        scale = 1 / ((p * (1 - p)).T @ squares / count + penalty)
+        step, rest = torch.zeros_like(both), -gradient
+        direction = scale * rest
+        power = (rest * direction).sum()
+        while float(rest.norm()) > min(0.1, math.sqrt(size)) * size:
+            change = p * (x @ direction.T)
+            curved = (change - p * change.sum(1, keepdim=True)).T @ x / count + penalty * direction
+            along = power / (direction * curved).sum()
+            step, rest, products = step + along * direction, rest - along * curved, products + 1
+            power, before = (rest * scale * rest).sum(), power
+            direction = scale * rest + power / before * direction
+        slope, length = float((gradient * step).sum()), 1.0
+        while (then := loss(both + length * step)) > now + 1e-4 * length * slope and length > SHORTEST:
+            length /= 2
+        if then >= now:
+            break
+        both, now = both + length * step, then
+    return both[:, :-1], both[:, -1], products

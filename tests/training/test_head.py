@@ -1,0 +1,68 @@
+"""The head fitted to kept embeddings: the optimum it claims to be, and how it chooses its penalty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from sightline.training.head import Labelled, Space, fit_head, optimum
+
+
+def clouds(count: int, dims: int, classes: int = 3, seed: int = 0, spread: float = 2.0) -> Labelled:
+    """Embeddings around a centre a class, in directions of very different size, off the origin; one is constant."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(classes, dims))
+    labels = random.integers(0, classes, count)
+    x = (centres[labels] + spread * random.normal(size=(count, dims))) * np.geomspace(0.01, 10, dims) + 3
+    x[:, 0] = 0.5
+    return Labelled(x.astype(np.float32), labels)
+
+
+@pytest.mark.parametrize(("count", "dims"), [(40, 60), (200, 12)])
+def test_the_head_is_what_gradient_descent_converges_to(count: int, dims: int) -> None:
+    train, judge = clouds(count, dims), clouds(50, dims, seed=1)
+    head = fit_head(train, judge, 3)
+    l2 = head.trials[head.best]["l2"]
+    mean, scale = train.embeddings.mean(0, dtype=np.float64), train.embeddings.std(0, dtype=np.float64)
+    scale[0] = 1.0
+    x, y = torch.from_numpy((train.embeddings - mean) / scale), torch.from_numpy(train.labels)
+    weight, bias = torch.zeros(3, dims, dtype=torch.float64, requires_grad=True), torch.zeros(3, dtype=torch.float64)
+    bias.requires_grad_()
+    descent = torch.optim.SGD([weight, bias], lr=0.05, momentum=0.9)
+    for _ in range(20_000):
+        descent.zero_grad()
+        loss = functional.cross_entropy(x @ weight.T + bias, y) + l2 / 2 * weight.square().sum()
+        loss.backward()
+        descent.step()
+    theirs = (x @ weight.T + bias).detach().numpy()
+    ours = train.embeddings @ head.weight.T + head.bias
+    np.testing.assert_allclose(ours - ours.mean(1, keepdims=True), theirs - theirs.mean(1, keepdims=True), atol=1e-4)
+
+
+def test_the_penalty_is_the_one_that_validation_likes_best() -> None:
+    train, judge = clouds(60, 40, spread=4.0), clouds(300, 40, seed=1, spread=4.0)
+    head = fit_head(train, judge, 3)
+    scores = [(trial["validation_top1"], -trial["validation_loss"]) for trial in head.trials]
+    assert scores.index(max(scores)) == head.best
+    right = (judge.embeddings @ head.weight.T + head.bias).argmax(1) == judge.labels
+    assert right.mean() == pytest.approx(head.trials[head.best]["validation_top1"])
+    assert [trial["l2"] for trial in head.trials] == sorted((trial["l2"] for trial in head.trials), reverse=True)
+
+
+def test_without_validation_a_fifth_chooses_and_all_are_fitted() -> None:
+    train = clouds(60, 8)
+    head = fit_head(train, Labelled(train.embeddings[:0], train.labels[:0]), 3)
+    space = Space.of(train.embeddings)
+    x, y = space.coordinates(train.embeddings), torch.from_numpy(train.labels)
+    start = torch.zeros(3, x.shape[1], dtype=x.dtype), torch.zeros(3, dtype=x.dtype)
+    weight, bias, _ = optimum(x, y, head.trials[head.best]["l2"], *start)
+    np.testing.assert_allclose(head.weight, space.back(weight, bias)[0].numpy(), atol=1e-4)
+
+
+def test_one_picture_or_one_class_is_enough() -> None:
+    one = clouds(1, 5)
+    empty = Labelled(one.embeddings[:0], one.labels[:0])
+    assert fit_head(one, empty, 3).weight.shape == (3, 5)
+    assert np.isfinite(fit_head(one, one, 3).weight).all()

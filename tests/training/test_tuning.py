@@ -1,0 +1,173 @@
+"""Tuning: what stays as it came stays so to the last bit, and what is kept answers as the whole network would."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sightline import api
+from sightline.core.errors import UserError
+from sightline.data.dataset import Dataset
+from sightline.models import ARCHITECTURES, Network, create
+from sightline.run import Run
+from sightline.runtime import Session
+from sightline.training.tuning import Rest, Thaw, freeze, stages, training_mode
+
+SAID = {"arch": "resnet20", "preprocess": {"resize": [16, 16], "interpolation": "bilinear"}}
+STAGES = {
+    "resnet18": ["conv1", "maxpool layer1", "layer2", "layer3", "layer4"],
+    "resnet20": ["conv1 layer1", "layer2", "layer3"],
+    "googlenet": ["conv1", "maxpool1 conv2 conv3", "maxpool2 inception3a inception3b",
+                  "maxpool3 inception4a inception4b inception4c inception4d inception4e",
+                  "maxpool4 inception5a inception5b"],
+}  # fmt: skip
+
+
+def learnt(name: str, **options: Any) -> Network:
+    torch.manual_seed(3)
+    return create(name, num_classes=10, **options).eval()
+
+
+def names_of(network: Network, size: int) -> list[str]:
+    """The stages by the names of their modules that hold parameters or shrink the picture."""
+    names = {id(module): name for name, module in network.named_modules()}
+    kept = [[m for m in stage if list(m.parameters()) or "pool" in names[id(m)]] for stage in stages(network, 3, size)]
+    return [" ".join(names[id(m)] for m in stage if not names[id(m)].startswith("bn")) for stage in kept]
+
+
+@pytest.mark.parametrize("arch", STAGES)
+def test_a_stage_works_at_one_resolution(arch: str) -> None:
+    assert names_of(learnt(arch), ARCHITECTURES[arch].size) == STAGES[arch]
+
+
+@pytest.mark.parametrize(("arch", "count"), [("mobilenet_v2", 5), ("efficientnet_b0", 5), ("vgg11", 5), ("alexnet", 3)])
+def test_every_family_has_stages_and_all_of_its_trunk_is_in_one(arch: str, count: int) -> None:
+    network = learnt(arch, **({"stem": "small"} if arch in ("vgg11", "alexnet") else {}))
+    found = stages(network, 3, 64)
+    assert len(found) == count
+    assert [m for stage in found for m in stage] == list(network.trunk)
+    assert all(any(list(m.parameters()) for m in stage) for stage in found)
+
+
+def test_the_rest_of_a_network_answers_as_the_whole() -> None:
+    network, x = learnt("resnet20"), torch.rand(2, 3, 16, 16)
+    for begin in range(len(network.trunk) + 1):
+        maps = x
+        for module in network.trunk[:begin]:
+            maps = module(maps)
+        assert torch.equal(Rest(network, begin)(maps), network(x))
+
+
+def test_frozen_batch_norms_stay_in_evaluation() -> None:
+    network = learnt("resnet20")
+    freeze(network, network.trunk.index(network.layer3))
+    training_mode(network)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network(torch.rand(4, 3, 16, 16))
+    moved = {key.split(".")[0] for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved == {"layer3"}
+
+
+def test_gradual_tuning_lets_one_stage_in_after_the_other() -> None:
+    network = learnt("resnet20")
+    thaw = Thaw(stages(network, 3, 16))
+    learning = []
+    for done in (0, 0.24, 0.25, 0.5, 0.76, 0.99):
+        thaw(done)
+        learning.append({name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad})
+    head, two, three = {"fc"}, {"fc", "layer3"}, {"fc", "layer3", "layer2"}
+    assert learning == [head, head, two, three, *[three | {"layer1", "conv1", "bn1"}] * 2]
+    assert thaw.share(network.fc.weight) == 1
+    assert thaw.share(network.conv1.weight) == pytest.approx(2.6**-3)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of 100 classes whose batch norms have seen pictures; graphs are kept in a place of their own."""
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(7)
+    network = create("resnet20", num_classes=100)
+    for _ in range(20):
+        network(torch.rand(32, 3, 16, 16))
+    torch.save(network.state_dict(), tmp_path / "mine.pth")
+    (tmp_path / "mine.json").write_text(json.dumps(SAID))
+    return tmp_path / "mine.pth"
+
+
+def tuned(digits: Dataset, out: Path, weights: Path, tune: str, **options: Any) -> Run:
+    return api.train(
+        digits, weights=weights, out=out, tune=tune, **{"epochs": 2, "precision": "32", "batch_size": 128, **options}
+    )
+
+
+def moved_parts(file: Path, weights: Path) -> set[str]:
+    """The parts of the network in `file` that are not to the last bit as they came."""
+    found = load_file(file)
+    now = {key.removeprefix("model."): value for key, value in found.items() if not key.startswith("optimizer.")}
+    came = torch.load(weights, weights_only=True)
+    return {key.split(".")[0] for key, value in now.items() if not torch.equal(value, came[key])}
+
+
+@pytest.mark.parametrize(
+    ("tune", "moved"),
+    [
+        ("head", {"fc"}),
+        ("last", {"fc", "layer3"}),
+        pytest.param("all", {"conv1", "bn1", "layer1", "layer2", "layer3", "fc"}, marks=pytest.mark.slow),
+    ],
+)
+def test_what_is_not_tuned_is_bit_identical(
+    tune: str, moved: set[str], digits: Dataset, weights: Path, tmp_path: Path
+) -> None:
+    run = tuned(digits, tmp_path / "run", weights, tune)
+    assert moved_parts(run.path / "bundle" / "model.safetensors", weights) == moved
+    assert run.document["arguments"]["recipe"]["tune"] == tune
+    sizes = {name: p.numel() for name, p in create("resnet20", num_classes=10).named_parameters()}
+    results = run.document["results"]
+    assert results["parameters"] == sum(sizes.values())
+    assert results["trained_parameters"] == sum(n for name, n in sizes.items() if name.split(".")[0] in moved)
+
+
+def test_gradual_ends_with_all_moved(digits: Dataset, weights: Path, tmp_path: Path) -> None:
+    run = tuned(digits, tmp_path / "run", weights, "gradual", epochs=4)
+    parts = {"conv1", "bn1", "layer1", "layer2", "layer3", "fc"}
+    assert moved_parts(run.path / "checkpoints" / "last.safetensors", weights) == parts
+
+
+def test_the_head_needs_each_picture_once(
+    digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, plain = [], Session.run
+
+    def watched(self: Session, images: np.ndarray, **options: Any) -> Any:
+        seen.append(len(images))
+        return plain(self, images, **options)
+
+    monkeypatch.setattr(Session, "run", watched)
+    shutil.copytree(digits.path, tmp_path / "digits", ignore=shutil.ignore_patterns("frozen-*"))
+    digits = Dataset.open(tmp_path / "digits")
+    tuned(digits, tmp_path / "one", weights, "head")
+    first, pictures = sum(seen), sum(len(digits.rows(split)) for split in ("train", "validation"))
+    assert pictures <= first <= pictures + 40  # and a few to look at shapes, to compare and to verify
+    seen.clear()
+    tuned(digits, tmp_path / "two", weights, "head")
+    assert sum(seen) <= 40
+
+
+def test_further_views_are_kept_too(digits: Dataset, weights: Path, tmp_path: Path) -> None:
+    tuned(digits, tmp_path / "run", weights, "head", views=3)
+    lengths = [len(np.load(path, mmap_mode="r")) for path in (digits.path / "cache").glob("frozen-*.npy")]
+    assert lengths.count(len(digits.rows("train"))) >= 3
+
+
+def test_tuning_needs_weights(digits: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--tune head needs a network that has learnt something: give --weights"):
+        api.train(digits, "resnet20", tune="head", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
