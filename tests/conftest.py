@@ -51,6 +51,14 @@ def shared() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept for later goes into a place of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The handwritten digits scikit-learn ships: 1,797 real grey pictures of 8x8, ten classes."""

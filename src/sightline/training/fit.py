@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
 from sightline.training.frozen import Frozen, Views
-from sightline.training.head import Labelled, fit_head
+from sightline.training.head import Head, Labelled, fit_head
 from sightline.training.inputs import Normalise, normalised, plain_preprocess
 from sightline.training.journal import Journal
 from sightline.training.loop import LAST, Training
@@ -53,11 +54,16 @@ class Material:
         return standard(self.preprocess.size, mirror=bool(self.recipe.mirror), crop=self.recipe.crop)
 
     @property
+    def last(self) -> Path:
+        """The checkpoint that a resumed training goes on from."""
+        return self.run.path / "checkpoints" / LAST
+
+    @property
     def origin(self) -> dict[str, Any]:
         """All that decides what the frozen layers make of a picture, but for how many of them there are."""
         arguments = self.run.document["arguments"]
-        named = {key: arguments[key] for key in ("arch", "stem", "style", "preprocess")}
-        return {**named, "weights": arguments["weights"]["sha256"]}
+        described = {key: arguments[key] for key in ("arch", "stem", "style", "preprocess")}
+        return {**described, "weights": arguments["weights"]["sha256"]}
 
 
 @dataclass(frozen=True)
@@ -86,17 +92,25 @@ def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) 
         stem=arguments["stem"],
         style=arguments["style"],
     )
-    last = run.path / "checkpoints" / LAST
-    if last.exists():
-        load_checkpoint(last, network, None)
+    material = Material(run, dataset, recipe, pixels, preprocess, network, progress)
+    if material.last.exists():
+        load_checkpoint(material.last, network, None)
     elif "weights" in arguments:
         _begin_with(network, run, progress)
-    return Material(run, dataset, recipe, pixels, preprocess, network, progress)
+    return material
 
 
 def fit(material: Material) -> Fitted:
-    """Train the network of `material`."""
-    return _fit_head(material) if material.recipe.tune == "head" else _fit_by_steps(material)
+    """Train the network of `material`; one that is tuned begins with the best head for the layers as they came.
+
+    With a head drawn at random the first steps would spoil what the layers before it know (Kumar et al., "Fine-Tuning
+    can Distort Pretrained Features and Underperform Out-of-Distribution" (2022), section 3).
+    """
+    if material.recipe.tune == "head":
+        return _fit_head(material)
+    if material.recipe.tune and not material.last.exists():
+        _set_head(material)
+    return _fit_by_steps(material)
 
 
 def _fit_by_steps(material: Material) -> Fitted:
@@ -122,7 +136,7 @@ def _fit_by_steps(material: Material) -> Fitted:
         validation=Loader(*validation, batch),
         augment=unchanged if begin else material.distort,
         normalise=torch.nn.Identity() if begin else Normalise(preprocess).to(fabric.device),
-        checkpoints=run.path / "checkpoints",
+        checkpoints=material.last.parent,
         progress=material.progress,
         report=Journal(run).write,
         thaw=thaw,
@@ -152,10 +166,25 @@ def _source(material: Material, begin: int, split: str) -> tuple[PixelSource, np
 
 
 def _fit_head(material: Material) -> Fitted:
-    """Fit the head to embeddings that the runtime computes once, of every view."""
+    """Fit the head alone."""
     began = time.perf_counter()
+    freeze_all_but_head(material.network)
+    head, graph = _set_head(material)
+    seconds = time.perf_counter() - began
+    pictures = material.recipe.views * len(material.dataset.rows("train"))
+    speed = {"images_per_s": pictures / seconds, "waiting_frac": 0.0}
+    history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]
+    state = State(epoch=len(history), best_epoch=head.best + 1, seconds=seconds, history=history)
+    Journal(material.run).write(state)
+    return Fitted(state, with_head(graph, material.network))
+
+
+def _set_head(material: Material) -> tuple[Head, bytes]:
+    """Fit the head to embeddings that the runtime computes once, of every view, and put it into the network.
+
+    Also `kept_graph`'s graph of the network.
+    """
     network, dataset, recipe = material.network.eval(), material.dataset, material.recipe
-    freeze_all_but_head(network)
     graph = kept_graph(network, material.preprocess, material.origin)
     session = Session(graph)
     frozen = _frozen(material, lambda images: session.run(images, only=("embedding",)).embedding, {"embedding": 1})
@@ -168,12 +197,7 @@ def _fit_head(material: Material) -> Fitted:
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))
-    seconds = time.perf_counter() - began
-    speed = {"images_per_s": len(labelled["train"].labels) / seconds, "waiting_frac": 0.0}
-    history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]
-    state = State(epoch=len(history), best_epoch=head.best + 1, seconds=seconds, history=history)
-    Journal(material.run).write(state)
-    return Fitted(state, with_head(graph, network))
+    return head, graph
 
 
 def _frozen(material: Material, compute: Any, which: dict[str, int]) -> Frozen:

@@ -110,7 +110,7 @@ class Training:
         began, waited = time.perf_counter(), self.loader.waited_seconds
         tally, before = Tally(**state.totals), state.totals.get("seen", 0)
         self.thaw(self.done(state))
-        training_mode(self.model)
+        training_mode(self.model, tuned=self.recipe.tune is not None)
         with self.progress.task(
             self._title(state), (self.loader.steps - state.step) * self.loader.batch_size
         ) as advance:

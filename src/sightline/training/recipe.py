@@ -68,13 +68,13 @@ class Recipe(BaseModel):
         """The same with every open choice decided for `pictures` training pictures of `classes`.
 
         Batch: the largest power of two from 16 to 128 that leaves 16 steps an epoch. Learning rate: 0.1 a batch of 128
-        for SGD and 0.001 for AdamW, linear in the batch (Goyal et al. 2017), a fifth of it where weights are tuned.
+        for SGD and 0.001 for AdamW, linear in the batch (Goyal et al. 2017), a twentieth of it where weights are tuned.
         Mirror: unless the classes are letters.
         """
         from sightline.data.augment import reads_mirrored
 
         batch = self.batch_size or min(128, max(16, 2 ** int(math.log2(max(1, pictures / 16)))))
-        base = (0.1 if self.optimizer == "sgd" else 0.001) * (0.2 if self.tune else 1)
+        base = (0.1 if self.optimizer == "sgd" else 0.001) * (0.05 if self.tune else 1)
         return self.model_copy(
             update={
                 "batch_size": batch,

@@ -1,8 +1,8 @@
 """Tuning: which layers of a pretrained network are trained, and which are left as they came.
 
-`head` trains the last linear layer alone, `last` also the last stage, `all` everything. `gradual` begins with the head
-and lets one stage more join in at a time, from the last to the first, each with a lower learning rate than the one
-after it (Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification" (2018), sections 3.2 and
+`head` trains the last linear layer alone, `last` also the last stage, `all` everything. `gradual` begins with the last
+stage and lets one more join in at a time, back to the first, each with a lower learning rate than the one after it
+(Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification" (2018), sections 3.2 and
 3.3). A stage is the part of a network that works at one resolution.
 """
 
@@ -77,7 +77,7 @@ class Thaw:
 
     def __call__(self, done: float) -> None:
         """Let those stages learn that take part when `done` in [0, 1] of the run is behind."""
-        joined = int(done * (len(self.stages) + 1))
+        joined = 1 + int(done * len(self.stages))
         for place, stage in enumerate(self.stages):
             for module in stage:
                 module.requires_grad_(place < joined)
@@ -89,12 +89,15 @@ def freeze_all_but_head(network: Network) -> None:
     network.head.requires_grad_(True)
 
 
-def training_mode(model: nn.Module) -> None:
-    """Put `model` into training mode, but for layers of which nothing is trained: their batch norm stays as it is."""
+def training_mode(model: nn.Module, *, tuned: bool) -> None:
+    """Put `model` into training mode, all but the batch norms of one that is `tuned`: they keep their statistics.
+
+    Those of many pictures serve better than those of one small batch, and weights whose norms were folded into the
+    convolutions have no others: in training mode such a network answers nothing at all (LOG.md, "Tuning").
+    """
     model.train()
     for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        if own and not any(parameter.requires_grad for parameter in own):
+        if tuned and isinstance(module, nn.BatchNorm2d):
             module.eval()
 
 
