@@ -42,11 +42,14 @@ def test_the_papers_form() -> None:
 def test_table_1_sizes_at_224() -> None:
     model = create("googlenet", num_classes=10, style="paper").eval()
     assert isinstance(model, GoogLeNet)
+    shapes, x = {}, torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
-        after_4a, after_4d, feature_map = model._stages(torch.rand(1, 3, 224, 224))
-    assert tuple(after_4a.shape) == (1, 512, 14, 14)
-    assert tuple(after_4d.shape) == (1, 528, 14, 14)
-    assert tuple(feature_map.shape) == (1, 1024, 7, 7)
+        for module in model.trunk:
+            x = module(x)
+            shapes[module] = tuple(x.shape)
+    assert shapes[model.inception4a] == (1, 512, 14, 14)
+    assert shapes[model.inception4d] == (1, 528, 14, 14)
+    assert shapes[model.inception5b] == (1, 1024, 7, 7)
 
 
 def test_inception_3a_is_28x28x192_to_28x28x256() -> None:

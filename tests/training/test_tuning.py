@@ -164,9 +164,19 @@ def test_the_head_needs_each_picture_once(
 
 
 def test_further_views_are_kept_too(digits: Dataset, weights: Path, tmp_path: Path) -> None:
-    tuned(digits, tmp_path / "run", weights, "head", views=3)
-    lengths = [len(np.load(path, mmap_mode="r")) for path in (digits.path / "cache").glob("frozen-*.npy")]
-    assert lengths.count(len(digits.rows("train"))) >= 3
+    def kept() -> list[np.ndarray]:
+        return [np.load(path) for path in sorted((digits.path / "cache").glob("frozen-*.npy"))]
+
+    shutil.copytree(digits.path, tmp_path / "digits", ignore=shutil.ignore_patterns("frozen-*"))
+    digits = Dataset.open(tmp_path / "digits")
+    tuned(digits, tmp_path / "one", weights, "head", views=2)
+    first = kept()
+    pictures = [len(digits.rows(split)) for split in ("train", "train", "validation")]
+    assert sorted(map(len, first)) == sorted(pictures)
+    plain, view = (array for array in first if len(array) == pictures[0])
+    assert not np.allclose(plain, view, atol=1e-3)
+    tuned(digits, tmp_path / "two", weights, "head", views=2, crop=False, mirror=True)
+    assert len(kept()) == 4  # the plain view and validation serve again
 
 
 def test_tuning_needs_weights(digits: Dataset, tmp_path: Path) -> None:

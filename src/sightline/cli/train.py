@@ -150,11 +150,14 @@ def resumed(name: str, data: str | None, network: str | None) -> Run:
 def show(run: Run, evaluation: dict[str, Any] | None) -> None:
     """The run's figures and where they are."""
     results = run.document["results"]
+    parameters, trained = results["parameters"], results.get("trained_parameters", results["parameters"])
+    frozen = f", {scaled(trained)} of them trained" if trained < parameters else ""
+    steps = "penalties" if run.document["arguments"]["recipe"].get("tune") == "head" else "epochs"
     rows = [
         ["validation top-1", percent(results["validation"]["top1"])],
-        ["parameters", scaled(results["parameters"])],
+        ["parameters", scaled(parameters) + frozen],
         ["MACs a picture", scaled(results["macs"])],
-        ["training", f"{results['epochs']} epochs in {duration(results['train_seconds'])}"],
+        ["training", f"{results['epochs']} {steps} in {duration(results['train_seconds'])}"],
         [
             "speed",
             f"{rate(results['train_images_per_s'])} images/s, {percent(results['waiting_frac'])} waiting for data",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,11 +201,17 @@ def _set_head(material: Material) -> tuple[Head, bytes]:
     return head, graph
 
 
-def _frozen(material: Material, compute: Any, which: dict[str, int]) -> Frozen:
+def _frozen(material: Material, compute: Callable[[np.ndarray], np.ndarray], which: dict[str, int]) -> Frozen:
+    recipe = material.recipe
     return Frozen(
-        material.pixels, compute, {**material.origin, **which}, material.distort, material.recipe.seed,
-        material.progress,
-    )  # fmt: skip
+        pixels=material.pixels,
+        compute=compute,
+        source={**material.origin, **which},
+        distort=material.distort,
+        how={"mirror": recipe.mirror, "crop": recipe.crop},
+        seed=recipe.seed,
+        progress=material.progress,
+    )
 
 
 def _begin_with(network: Network, run: Run, progress: Progress) -> None:

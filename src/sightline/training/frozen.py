@@ -23,21 +23,27 @@ BATCH = 32
 class Frozen:
     """`compute` makes of uint8 pictures [B, S, S, C] float32 [B, ...]; `source` is all that decides what comes out.
 
-    Views after the first see the pictures through `distort`, drawn from (seed, view) alone.
+    Views after the first see the pictures through `distort`, which `how` describes, drawn from (`seed`, view) alone.
     """
 
     pixels: Pixels
     compute: Callable[[np.ndarray], np.ndarray]
     source: dict[str, Any]
     distort: Augment
-    seed: int = 0
+    how: dict[str, Any]
+    seed: int
     progress: Progress = SILENT
 
     def of(self, rows: np.ndarray, view: int = 0) -> np.ndarray:
         """What comes out for manifest `rows`, float32 [N, ...], memory-mapped; UserError when there is no room."""
         if not len(rows):
             return np.empty((0, *self._one(rows).shape[1:]), np.float32)
-        decides = [self.source, self.pixels.dataset.fingerprint, rows.tolist(), (self.seed, view) if view else 0]
+        decides = [
+            self.source,
+            self.pixels.dataset.fingerprint,
+            rows.tolist(),
+            [view, self.seed, self.how] if view else 0,
+        ]
         name = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
         path = self.pixels.dataset.path / "cache" / f"frozen-{name}.npy"
         shape = (len(rows), *self._one(rows[:1]).shape[1:])
@@ -58,7 +64,7 @@ class Frozen:
 
     def _distorted(self, images: np.ndarray, view: int, start: int) -> np.ndarray:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash((self.seed, view, start)))  # of integers: the same in every process
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, view, start]).generate_state(1)[0]))
             moved = self.distort(torch.from_numpy(images).permute(0, 3, 1, 2))
         return moved.permute(0, 2, 3, 1).contiguous().numpy()
 
