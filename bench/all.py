@@ -18,7 +18,8 @@ def main() -> None:
     """Run them."""
     results = HERE / "results"
     results.mkdir(exist_ok=True)
-    jobs = [(name, []) for name in SCRIPTS] + [("check_folder", [source]) for source in sys.argv[1:2]]
+    jobs: list[tuple[str, list[str]]] = [(name, []) for name in SCRIPTS]
+    jobs += [("check_folder", [source]) for source in sys.argv[1:2]]
     for name, arguments in jobs:
         print(f"== {name}", file=sys.stderr)
         command = [sys.executable, str(HERE / f"{name}.py"), *arguments, "--json", str(results / f"{name}.json")]

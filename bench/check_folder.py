@@ -18,7 +18,7 @@ from typing import Any
 from figures import Figure, parser, tell
 from PIL import Image
 
-from sightline.data import archives
+from sightline.data.archives import extract
 from sightline.data.audit import audit_files
 from sightline.data.layout import find_layout
 
@@ -74,7 +74,7 @@ def main() -> None:
         root = options.source
         if root.is_file():
             root = Path(folder)
-            archives.extract(options.source, root)
+            extract(options.source, root)
         found = measure(root, options.repeats)
     figure = Figure(
         "checking photos, images/s, ours over one Pillow loop",

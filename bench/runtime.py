@@ -13,6 +13,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,15 +62,13 @@ def measure(arch: str, size: int, seconds: float) -> dict[str, Any]:
     torch.set_num_threads(cpu_quota())
     model, preprocess = create(arch, num_classes=1000).eval(), Preprocess(size)
     session = Session(to_onnx(model, preprocess))
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = {}
     for batch in BATCHES:
         images = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
         x = torch.randn(batch, 3, size, size).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            batches[str(batch)] = in_turns(
-                lambda images=images: session.run(images), lambda x=x: model(x), seconds / len(BATCHES)
-            )
+            batches[str(batch)] = in_turns(partial(session.run, images), partial(model, x), seconds / len(BATCHES))
     return batches
 
 

@@ -34,9 +34,10 @@ from sightline.data.loaders import Loader
 from sightline.data.preprocess import Preprocess
 from sightline.models import Network, create
 from sightline.training.checkpoint import State
+from sightline.training.device import make_fabric
+from sightline.training.inputs import Normalise
 from sightline.training.loop import Tally, Training
 from sightline.training.recipe import Recipe
-from sightline.training.train import Normalise, make_fabric
 
 BATCH, SIZE, CLASSES = 128, 32, 10
 GOALS = {

@@ -73,7 +73,7 @@ def measure(arch: str, seconds: float) -> dict[str, Any]:
     size = ARCHITECTURES[arch].size
     model, preprocess = create(arch, num_classes=1000).eval(), Preprocess(size)
     graph = to_onnx(model, preprocess)
-    model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     session, one_piece, others = Session(graph), Session(graph), peers(graph)
     one_piece.at_once = None
     found: dict[str, Any] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from sightline.models import create
 from sightline.run import Run
 from sightline.training import resume
 from sightline.training.loop import Interrupted, Training
-from tests.weights import settle
+from tests.weights import write_weights
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +37,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 def weights(tmp_path: Path) -> Path:
     """Weights of 100 classes for colour pictures of 16 pixels, and what is said of them."""
     torch.manual_seed(7)
-    torch.save(settle(create("resnet20", num_classes=100), 16).state_dict(), tmp_path / "mine.pth")
-    (tmp_path / "mine.json").write_text(json.dumps(SAID))
-    return tmp_path / "mine.pth"
+    return write_weights(tmp_path / "mine.pth", "resnet20", SAID, settled=16, num_classes=100)
 
 
 def begin(digits: Dataset, out: Path, weights: Path, **options: Any) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from sightline.models import ARCHITECTURES, Network, create
 from sightline.run import Run
 from sightline.runtime import Session
 from sightline.training.tuning import Rest, Thaw, stages, training_mode
-from tests.weights import settle
+from tests.weights import write_weights
 
 SAID = {"arch": "resnet20", "preprocess": {"resize": [16, 16], "interpolation": "bilinear"}}
 STAGES = {
@@ -94,9 +93,7 @@ def test_gradual_tuning_lets_one_stage_in_after_the_other() -> None:
 def weights(tmp_path: Path) -> Path:
     """Weights of 100 classes."""
     torch.manual_seed(7)
-    torch.save(settle(create("resnet20", num_classes=100), 16).state_dict(), tmp_path / "mine.pth")
-    (tmp_path / "mine.json").write_text(json.dumps(SAID))
-    return tmp_path / "mine.pth"
+    return write_weights(tmp_path / "mine.pth", "resnet20", SAID, settled=16, num_classes=100)
 
 
 def tuned(digits: Dataset, out: Path, weights: Path, tune: str, **options: Any) -> Run:

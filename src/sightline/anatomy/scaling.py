@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sightline.anatomy.cost import Cost, cost, module_cost
-from sightline.models import architecture
+from sightline.models import STYLES, architecture
 from sightline.models.blank import blank
 from sightline.models.efficientnet import EfficientNet, Scale
 
@@ -63,7 +63,7 @@ def _compound(phi: int) -> dict[str, Any]:
 def _alone(phi: int, *, width: float = 1.0, depth: float = 1.0) -> dict[str, Any]:
     """B0 with its width or its depth scaled: a network without a name."""
     with blank():
-        network = EfficientNet(Scale(width, depth, 224, 0.2), 1000, 3, "imagenet", "torchvision")
+        network = EfficientNet(Scale(width, depth, 224, 0.2), 1000, 3, "imagenet", STYLES[0])
     made = f"efficientnet_b0, width x {width:.2f}, depth x {depth:.2f}"
     return _point(phi, made, 224, module_cost(network, (1, 3, 224, 224)))
 

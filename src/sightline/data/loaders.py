@@ -20,10 +20,10 @@ AHEAD = 4
 
 
 class PixelSource(Protocol):
-    """Where pixels come from: manifest rows to uint8 [B, S, S, C]."""
+    """Where a loader reads: rows to uint8 pictures [B, S, S, C], or to float32 maps [B, h, w, K] made of them."""
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """The pixels of `rows`, in their order."""
+        """What there is of `rows`, in their order."""
         ...
 
 

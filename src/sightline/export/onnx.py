@@ -116,7 +116,7 @@ class OverBatch(nn.Module):
     """A fully connected layer as a 1x1 convolution whose places are the pictures of the batch.
 
     ONNX Runtime reads weights that do not fit the cache faster so: AlexNet gains 3 % at batch 16 and 9 % at 1, VGG-16
-    4 % at 1 (n = 37, 60 and 30 turns, 2 processors).
+    4 % at 1 (n = 37, 60 and 30 turns, 2 processors; LOG.md, "Attempts at AlexNet").
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -148,8 +148,10 @@ def to_onnx(network: Network, preprocess: Preprocess) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def kept_graph(network: Network, preprocess: Preprocess, origin: dict[str, Any]) -> bytes:
-    """`to_onnx`, kept in the user's cache by `origin`, which says where all of the weights but the head's come from.
+def kept_graph(network: Network, preprocess: Preprocess, origin: dict[str, Any]) -> tuple[bytes, Session]:
+    """`to_onnx`'s graph and a Session of it, the graph kept in the user's cache.
+
+    It is kept by `origin`, which says where all of the weights but the head's come from.
 
     With another class count, another version of a library, or when the file is damaged, it is made anew.
     """
@@ -158,14 +160,13 @@ def kept_graph(network: Network, preprocess: Preprocess, origin: dict[str, Any])
     path = cache_folder() / "graphs" / f"{name}.onnx"
     with contextlib.suppress(OSError, UserError):
         graph = path.read_bytes()
-        Session(graph)
-        return graph
+        return graph, Session(graph)
     twin = copy.deepcopy(network)
     twin.head.reset_parameters()  # a bias of zeros would be left out, and could not be changed later
     graph = to_onnx(twin, preprocess)
     with contextlib.suppress(OSError):  # a full or read-only disk only costs the time
         write_bytes(path, graph)
-    return graph
+    return graph, Session(graph)
 
 
 def with_head(graph: bytes, network: Network) -> bytes:

@@ -25,7 +25,6 @@ from sightline.models import Network, create
 from sightline.models.pretrained import locate
 from sightline.models.weights import load_weights
 from sightline.run import Run
-from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
 from sightline.training.frozen import Frozen, Views
@@ -186,8 +185,7 @@ def _set_head(material: Material) -> tuple[Head, bytes]:
     Also `kept_graph`'s graph of the network.
     """
     network, dataset, recipe = material.network.eval(), material.dataset, material.recipe
-    graph = kept_graph(network, material.preprocess, material.origin)
-    session = Session(graph)
+    graph, session = kept_graph(network, material.preprocess, material.origin)
     frozen = _frozen(material, lambda images: session.run(images, only=("embedding",)).embedding, {"embedding": 1})
     labelled = {}
     for split, views in (("train", recipe.views), ("validation", 1)):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sightline.core.kept import kept
-from sightline.core.progress import SILENT, Progress
+from sightline.core.progress import Progress
 from sightline.data.augment import Augment
 from sightline.data.pixels import Pixels
 
@@ -32,12 +32,12 @@ class Frozen:
     distort: Augment
     how: dict[str, Any]
     seed: int
-    progress: Progress = SILENT
+    progress: Progress
 
     def of(self, rows: np.ndarray, view: int = 0) -> np.ndarray:
         """What comes out for manifest `rows`, float32 [N, ...], memory-mapped; UserError when there is no room."""
         if not len(rows):
-            return np.empty((0, *self._one(rows).shape[1:]), np.float32)
+            return np.empty((0, *self._form()), np.float32)
         decides = [
             self.source,
             self.pixels.dataset.fingerprint,
@@ -46,12 +46,11 @@ class Frozen:
         ]
         name = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
         path = self.pixels.dataset.path / "cache" / f"frozen-{name}.npy"
-        shape = (len(rows), *self._one(rows[:1]).shape[1:])
-        return kept(path, shape, np.float32, lambda: self._computed(rows, view), "kept features")
+        return kept(path, (len(rows), *self._form()), np.float32, lambda: self._computed(rows, view), "kept features")
 
-    def _one(self, rows: np.ndarray) -> np.ndarray:
-        """The form of what comes out, from a picture without content."""
-        return self.compute(np.zeros((1, *self.pixels.shape), np.uint8))
+    def _form(self) -> tuple[int, ...]:
+        """The shape of what comes out for a picture, found with one without content."""
+        return self.compute(np.zeros((1, *self.pixels.shape), np.uint8)).shape[1:]
 
     def _computed(self, rows: np.ndarray, view: int) -> Iterator[np.ndarray]:
         with self.progress.task("Keeping features", len(rows)) as advance:

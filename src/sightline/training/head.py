@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,20 +43,15 @@ class Labelled:
     labels: np.ndarray
 
 
-def fit_head(
-    train: Labelled, validation: Labelled, classes: int, report: Callable[[dict[str, Any]], None] = lambda row: None
-) -> Head:
-    """The head that does best on `validation`; where that is empty, on every fifth picture of `train`, fitted to all.
-
-    `report` is called with each trial's row.
-    """
+def fit_head(train: Labelled, validation: Labelled, classes: int) -> Head:
+    """The head that does best on `validation`; without one, on every fifth picture of `train`, then fitted to all."""
     if len(validation.labels):
-        return _path(train, validation, classes, STRENGTHS, PATIENCE, report)
+        return _path(train, validation, classes)
     held = np.arange(len(train.labels)) % HELD_OUT == HELD_OUT - 1
     if not held.any():
-        return _path(train, train, classes, STRENGTHS[:1], PATIENCE, report)
-    chosen = _path(_those(train, ~held), _those(train, held), classes, STRENGTHS, PATIENCE, report)
-    final = _path(train, train, classes, (chosen.trials[chosen.best]["l2"],), PATIENCE, lambda row: None)
+        return _path(train, train, classes, STRENGTHS[:1])
+    chosen = _path(_those(train, ~held), _those(train, held), classes)
+    final = _path(train, train, classes, (chosen.trials[chosen.best]["l2"],))
     return Head(final.weight, final.bias, chosen.trials, chosen.best)
 
 
@@ -65,10 +59,7 @@ def _those(labelled: Labelled, which: np.ndarray) -> Labelled:
     return Labelled(labelled.embeddings[which], labelled.labels[which])
 
 
-def _path(
-    train: Labelled, judge: Labelled, classes: int, strengths: tuple[float, ...], patience: int,
-    report: Callable[[dict[str, Any]], None],
-) -> Head:  # fmt: skip
+def _path(train: Labelled, judge: Labelled, classes: int, strengths: tuple[float, ...] = STRENGTHS) -> Head:
     """Fit with each of `strengths`, and keep the best on `judge`: most right answers, then lowest loss."""
     began = time.perf_counter()
     space, wanted, judged = Space.of(train.embeddings), torch.from_numpy(train.labels), torch.from_numpy(judge.labels)
@@ -88,10 +79,9 @@ def _path(
             "validation_loss": loss, "validation_top1": top1,
         }  # fmt: skip
         trials.append(row)
-        report(row)
         if (top1, -loss) > top:
             top, found, best = (top1, -loss), (weight, bias), len(trials) - 1
-        if len(trials) - 1 - best == patience:
+        if len(trials) - 1 - best == PATIENCE:
             break
     weight, bias = space.back(*found)
     return Head(weight.float().numpy(), bias.float().numpy(), tuple(trials), best)

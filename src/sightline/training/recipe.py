@@ -20,7 +20,7 @@ from sightline.core.errors import UserError
 Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
 Tune = Literal["head", "last", "gradual", "all"]
 WARM_UP_FRAC = 0.25
-OPTIONS = {"batch-size": "batch", "budget-s": "budget"}  # fields whose option has another name
+OPTIONS = {"batch-size": "batch", "budget-s": "budget", "views": "keep-views"}  # fields whose option has another name
 
 
 class Recipe(BaseModel):
