@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "evaluate", "export", "index", "load", "prepare", "train"]
 
+EPOCHS = 20  # of a training whose length nobody gave
+
 
 def prepare(source: Any, out: Path | None = None, *, progress: Progress = SILENT, **options: Any) -> Any:
     """The Dataset made from `source`: a folder, zip, tar, URL, IDX or CIFAR archive, built-in name, or a Dataset."""
@@ -46,9 +48,9 @@ def train(
     """Train `arch` on `data` for `epochs` (20 unless a `budget` such as "10m" is given) and return the Run.
 
     `weights` to begin with are "imagenet" or a file; a file that says its network needs no `arch`. `out` is a new
-    directory, runs/ARCH-DATA unless given. `options` are the fields of `training.Recipe` (lr, seed ...) and of
-    `training.train` (size, stem, style, device ...). From then on the process sizes torch's threads by the
-    processors it may use.
+    directory, runs/ARCH-DATA unless given. `options` are `recipe` (a preset's name), the fields of `training.Recipe`
+    that differ from it (lr, seed ...), and those of `training.train` (size, stem, style, device ...). From then on the
+    process sizes torch's threads by the processors it may use.
     """
     from sightline.models.pretrained import IMAGENET, find_weights, place
     from sightline.training import train as carry_out
@@ -160,18 +162,24 @@ def _run(run: str | Path | Run) -> Run:
 def _recipe(
     epochs: int | None, budget: str | None, archs: Sequence[str], options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """The Recipe among `options`, and the options that are not its fields; names checked before any long work."""
+    """The Recipe among `options`, and the options that are not its fields; names checked before any long work.
+
+    A field that is None is the preset's.
+    """
     from sightline.models import architecture
+    from sightline.training.presets import USUAL, preset
     from sightline.training.recipe import Recipe, seconds
 
     for arch in archs:
         architecture(arch)
     if epochs is not None and budget is not None:
         raise UserError("give either --epochs or --budget, not both")
-    fields = {name: value for name, value in options.items() if name in Recipe.model_fields}
-    rest = {name: value for name, value in options.items() if name not in fields}
-    length = {"budget_s": seconds(budget)} if budget is not None else {"epochs": 20 if epochs is None else epochs}
-    return Recipe.of(**length, **fields), rest
+    fields = preset(options.pop("recipe", USUAL))
+    rest = {name: value for name, value in options.items() if name not in Recipe.model_fields}
+    fields |= {name: value for name, value in options.items() if name not in rest and value is not None}
+    if budget is not None:
+        return Recipe.of(**fields | {"epochs": None, "budget_s": seconds(budget)}), rest
+    return Recipe.of(**{"epochs": EPOCHS} | fields | ({"epochs": epochs} if epochs is not None else {})), rest
 
 
 def _fresh(path: Path) -> Path:

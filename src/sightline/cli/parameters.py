@@ -13,13 +13,11 @@ DATA_HELP = (
 )
 
 
-Optimizer = Literal["sgd", "adamw"]
-Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
 Tune = Literal["head", "last", "gradual", "all"]
 Stem = Literal["imagenet", "small"]
 Style = Literal["torchvision", "paper"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "32", "bf16", "16"]
+Precision = Annotated[Literal["auto", "32", "bf16", "16"] | None, typer.Option(show_default="auto")]
 Split = Literal["train", "validation", "test"]
 
 ARCH_HELP = "The network and its options, such as resnet18, resnet20:shortcut=B or mobilenet_v2:width=0.5."
@@ -44,17 +42,35 @@ Side = Annotated[
     int | None,
     typer.Option("--size", min=1, max=4096, help="Picture side in pixels.", show_default="the network's, or smaller"),
 ]
+Preset = Annotated[
+    Literal["usual", "paper"],
+    typer.Option("--recipe", help="What holds where no option is given: paper is He et al. 2015."),
+]
+Optimizer = Annotated[Literal["sgd", "adamw"] | None, typer.Option(show_default="sgd")]
 Lr = Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.1 (sgd), 0.001 (adamw) a 128")]
-Momentum = Annotated[float, typer.Option(help="SGD's momentum (Nesterov), AdamW's first beta.")]
-WeightDecay = Annotated[float, typer.Option(help="Weight decay, off biases and norms.")]
-Smoothing = Annotated[float, typer.Option(help="Label smoothing.")]
-Auxiliary = Annotated[float, typer.Option(help="Weight of the loss of auxiliary heads.")]
+Momentum = Annotated[
+    float | None, typer.Option(help="SGD's momentum (Nesterov), AdamW's first beta.", show_default="0.9")
+]
+WeightDecay = Annotated[float | None, typer.Option(help="Weight decay, off biases and norms.", show_default="0.0005")]
+Schedule = Annotated[
+    Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"] | None,
+    typer.Option(help="How the learning rate goes.", show_default="one_cycle"),
+]
+Smoothing = Annotated[float | None, typer.Option(help="Label smoothing.", show_default="0.1")]
+Auxiliary = Annotated[float | None, typer.Option(help="Weight of the loss of auxiliary heads.", show_default="0.3")]
 Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror at random.", show_default="by class")]
 TUNE_HELP = "What of the weights is trained: the head, the last stage too, all of it, or one stage after the other."
 Views = Annotated[
-    int, typer.Option("--keep-views", min=1, max=64, help="For head and last: passes to keep, all but one distorted.")
+    int | None,
+    typer.Option(
+        "--keep-views",
+        min=1,
+        max=64,
+        help="For head and last: passes to keep, all but one distorted.",
+        show_default="1",
+    ),
 ]
-Crop = Annotated[bool, typer.Option("--crop/--no-crop", help="Pad and crop at random.")]
+Crop = Annotated[bool | None, typer.Option("--crop/--no-crop", help="Pad and crop at random.", show_default="crop")]
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")]
 CacheBudget = Annotated[float, typer.Option(min=0, max=1e9, help="Gigabytes of decoded pictures to keep on disk.")]
 Out = Annotated[Path | None, typer.Option(help="The directory to write.", show_default=False)]

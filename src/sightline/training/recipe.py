@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sightline.core.errors import UserError
 
-Schedule = Literal["one_cycle", "cosine", "paper_step", "constant"]
+Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"]
 Tune = Literal["head", "last", "gradual", "all"]
 WARM_UP_FRAC = 0.25
 OPTIONS = {"batch-size": "batch", "budget-s": "budget", "views": "keep-views"}  # fields whose option has another name
@@ -34,7 +34,9 @@ class Recipe(BaseModel):
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float | None = Field(default=None, gt=0, description="peak learning rate; fitted if none")
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = Field(default=True, description="SGD's momentum looks ahead")
     weight_decay: float = Field(default=5e-4, ge=0)
+    decay: Literal["weights", "all"] = Field(default="weights", description="what decays: biases and norms too or not")
     schedule: Schedule = "one_cycle"
     tune: Tune | None = Field(default=None, description="which layers of given weights are trained; none from scratch")
     views: int = Field(default=1, ge=1, le=64, description="passes over the pictures to keep, all but one distorted")
@@ -92,18 +94,19 @@ class Recipe(BaseModel):
     def make_optimizer(
         self, model: torch.nn.Module, share: Callable[[torch.nn.Parameter], float] = lambda parameter: 1.0
     ) -> torch.optim.Optimizer:
-        """The optimizer over `model`, weight decay kept off biases and norms (every tensor of one dimension).
+        """The optimizer over `model`; unless all decays, decay is kept off biases and norms (tensors of one dimension).
 
         `share` says what part of the learning rate a parameter takes.
         """
         found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
         for parameter in model.parameters():
             if parameter.requires_grad:
-                decay = self.weight_decay if parameter.ndim > 1 else 0.0
+                decay = self.weight_decay if parameter.ndim > 1 or self.decay == "all" else 0.0
                 found.setdefault((share(parameter), decay), []).append(parameter)
         groups = [{"params": p, "weight_decay": decay, "share": part} for (part, decay), p in found.items()]
         if self.optimizer == "sgd":
-            return torch.optim.SGD(groups, lr=self.lr_at(0), momentum=self.momentum, nesterov=self.momentum > 0)
+            nesterov = self.nesterov and self.momentum > 0
+            return torch.optim.SGD(groups, lr=self.lr_at(0), momentum=self.momentum, nesterov=nesterov)
         return torch.optim.AdamW(groups, lr=self.lr_at(0), betas=(self.momentum, 0.999))
 
 
@@ -122,11 +125,22 @@ def _paper_step(progress: float) -> float:
     return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
 
 
+def _paper_step_warm_up(progress: float) -> float:
+    """A tenth of the rate for the first 400 of 64,000 steps (He et al. 2015, section 4.2, on n = 18)."""
+    return 0.1 if progress < 400 / 64_000 else _paper_step(progress)
+
+
 def _constant(progress: float) -> float:
     return 1.0
 
 
-FACTORS = {"one_cycle": _one_cycle, "cosine": _cosine, "paper_step": _paper_step, "constant": _constant}
+FACTORS = {
+    "one_cycle": _one_cycle,
+    "cosine": _cosine,
+    "paper_step": _paper_step,
+    "paper_step_warm_up": _paper_step_warm_up,
+    "constant": _constant,
+}
 
 
 def seconds(text: str) -> float:

@@ -1,0 +1,47 @@
+"""Presets: the recipes that have a name (`--recipe`); every field they set can be given otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sightline.core.errors import UserError, closest, named
+
+USUAL = "usual"
+
+
+def usual() -> dict[str, Any]:
+    """What `Recipe` does unless told: see there."""
+    return {}
+
+
+def paper() -> dict[str, Any]:
+    """He et al., "Deep Residual Learning for Image Recognition" (2015), section 4.2, as far as a recipe goes.
+
+    SGD with momentum 0.9, batches of 128, learning rate 0.1, divided by 10 at 1/2 and 3/4 of 64,000 steps (182 epochs
+    of 45,000 pictures), weight decay 0.0001 on every parameter, no label smoothing; a padded crop and a mirror. Their
+    ResNet-110 begins at 0.01 until four fifths of the training pictures are no longer wrong: `paper_step_warm_up`. The
+    mean that is taken off is that of a channel, theirs that of each pixel.
+    """
+    return {
+        "epochs": 182,
+        "batch_size": 128,
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 1e-4,
+        "decay": "all",
+        "schedule": "paper_step",
+        "label_smoothing": 0.0,
+    }
+
+
+PRESETS: dict[str, Callable[[], dict[str, Any]]] = {USUAL: usual, "paper": paper}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The fields that the preset `name` sets; UserError when there is none of that name."""
+    if name not in PRESETS:
+        raise UserError(f'unknown recipe "{named(name)}"{closest(name, PRESETS)}: use {", ".join(PRESETS)}')
+    return PRESETS[name]()
