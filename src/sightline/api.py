@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "evaluate", "export", "index", "load", "prepare", "train"]
 
-EPOCHS = 20  # of a training whose length nobody gave
+EPOCHS, AUTO_BUDGET = 20, "5m"  # of a training whose length nobody gave; the second of `tune="auto"`
 
 
 def prepare(source: Any, out: Path | None = None, *, progress: Progress = SILENT, **options: Any) -> Any:
@@ -47,6 +47,7 @@ def train(
 ) -> Run:
     """Train `arch` on `data` for `epochs` (20 unless a `budget` such as "10m" is given) and return the Run.
 
+    Where `weights` are tuned at every depth (`tune` is "auto", as it is unless given), a budget of 5m is the default.
     `weights` to begin with are "imagenet" or a file; a file that says its network needs no `arch`. `out` is a new
     directory, runs/ARCH-DATA unless given. `options` are `recipe` (a preset's name), the fields of `training.Recipe`
     that differ from it (lr, seed ...), and those of `training.train` (size, stem, style, device ...). From then on the
@@ -55,6 +56,8 @@ def train(
     from sightline.models.pretrained import IMAGENET, find_weights, place
     from sightline.training import train as carry_out
 
+    if weights is not None and options.get("tune") in (None, "auto") and epochs is None:
+        budget = budget or AUTO_BUDGET
     recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
     if arch is None and weights is None:
         raise UserError("train needs a network: name it with --arch, or begin with --weights")

@@ -24,7 +24,7 @@ from tests.weights import write_weights
 pytestmark = pytest.mark.slow
 
 SAID = {"arch": "resnet20", "style": "paper", "preprocess": {"resize": [16, 16], "interpolation": "bicubic"}}
-QUICK: dict[str, Any] = {"epochs": 1, "precision": "32", "batch_size": 128, "lr": 2e-4}
+QUICK: dict[str, Any] = {"tune": "all", "epochs": 1, "precision": "32", "batch_size": 128, "lr": 2e-4}
 
 
 @pytest.fixture(autouse=True)

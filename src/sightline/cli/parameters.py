@@ -13,7 +13,7 @@ DATA_HELP = (
 )
 
 
-Tune = Literal["head", "last", "gradual", "all"]
+Tune = Literal["auto", "head", "last", "gradual", "all"]
 Stem = Literal["imagenet", "small"]
 Style = Literal["torchvision", "paper"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -59,7 +59,10 @@ Schedule = Annotated[
 Smoothing = Annotated[float | None, typer.Option(help="Label smoothing.", show_default="0.1")]
 Auxiliary = Annotated[float | None, typer.Option(help="Weight of the loss of auxiliary heads.", show_default="0.3")]
 Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror at random.", show_default="by class")]
-TUNE_HELP = "What of the weights is trained: the head, the last stage too, all of it, or one stage after the other."
+TUNE_HELP = (
+    "What of the weights is trained: the head, the last stage too, all of it, or one stage after the other; auto tries "
+    "each within the budget and keeps the best on validation."
+)
 Views = Annotated[
     int | None,
     typer.Option(

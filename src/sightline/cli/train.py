@@ -44,7 +44,7 @@ from sightline.cli.parameters import (
     Workers,
 )
 from sightline.core.errors import UserError, named
-from sightline.core.wording import duration, interval, percent, rate, scaled, size
+from sightline.core.wording import duration, interval, percent, rate, scaled, size, whole
 
 if TYPE_CHECKING:
     from sightline.run import Run
@@ -56,7 +56,7 @@ def command(
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|imagenet", help=WEIGHTS_HELP, show_default="none")
     ] = None,
-    tune: Annotated[Tune | None, typer.Option(help=TUNE_HELP, show_default="all")] = None,
+    tune: Annotated[Tune | None, typer.Option(help=TUNE_HELP, show_default="auto")] = None,
     keep_views: Views = None,
     out: Out = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue this run, with its own options.")] = None,
@@ -171,7 +171,27 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         said = f"{percent(evaluation['top1'])} ({interval(evaluation['interval'])}, n = {evaluation['n']:,})"
         rows.insert(0, ["test top-1", said])
     print_table(f"{run.arch} on {run.document['data']['name']}", ["figure", "value"], rows, left=2)
+    if "depths" in results:
+        show_depths(results["depths"], run.document["data"])
     if "weights" in run.document:
         print_line(f"weights {became(run.document['weights'])}")
     print_line(f"run     {run.path}")
     print_line(f"bundle  {run.path / 'bundle'}")
+
+
+def show_depths(depths: list[dict[str, Any]], data: dict[str, Any]) -> None:
+    """What every depth of tuning brought in which time, and which was kept."""
+    rows, kept = [], next(depth["tune"] for depth in depths if depth["chosen"])
+    for depth in depths:
+        tune = f"{depth['tune']} (kept)" if depth["chosen"] else depth["tune"]
+        if depth["status"] != "done":
+            rows.append([tune, "", depth["status"], duration(depth["seconds"])])
+            continue
+        measured = f"{percent(depth['validation']['top1'])} ({interval(depth['validation'])})"
+        rows.append([tune, scaled(depth["trained_parameters"]), measured, duration(depth["seconds"])])
+    print_table("Depths of tuning", ["tuned", "trained", "validation top-1", "time"], rows)
+    print_line(
+        "Few pictures ask for frozen layers, many for free ones: with "
+        f"{whole(round(data['counts']['train'] / len(data['classes'])))} a class, {kept} did best on "
+        f"{whole(data['counts']['validation'])} validation pictures."
+    )

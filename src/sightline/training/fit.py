@@ -38,7 +38,7 @@ from sightline.training.tuning import Rest, Thaw, begins_at, freeze, freeze_all_
 
 @dataclass(frozen=True)
 class Material:
-    """What a training works with; `network` is changed by it."""
+    """What a training works with since `began` (of time.perf_counter); `network` is changed by it."""
 
     run: Run
     dataset: Dataset
@@ -47,6 +47,7 @@ class Material:
     preprocess: Preprocess
     network: Network
     progress: Progress
+    began: float
 
     @property
     def distort(self) -> Augment:
@@ -77,6 +78,7 @@ class Fitted:
 
 def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Material:
     """What `run` says, opened: its pictures decoded, its network built, with the weights it begins with."""
+    began = time.perf_counter()
     arguments, recipe = run.document["arguments"], Recipe.of(**run.document["arguments"]["recipe"])
     rows = dataset.rows("train")
     given = Preprocess.from_dict(arguments["preprocess"]) if "preprocess" in arguments else None
@@ -92,7 +94,7 @@ def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) 
         stem=arguments["stem"],
         style=arguments["style"],
     )
-    material = Material(run, dataset, recipe, pixels, preprocess, network, progress)
+    material = Material(run, dataset, recipe, pixels, preprocess, network, progress, began)
     if material.last.exists():
         load_checkpoint(material.last, network, None)
     elif "weights" in arguments:
@@ -140,6 +142,7 @@ def _fit_by_steps(material: Material) -> Fitted:
         progress=material.progress,
         report=Journal(run).write,
         thaw=thaw,
+        prepared=time.perf_counter() - material.began,
     )
     state = training.run()
     load_checkpoint(training.best, network, None)

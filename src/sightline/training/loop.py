@@ -47,7 +47,8 @@ class Training:
     """What the loop works with.
 
     `model` is what is called, `network` what checkpoints keep: the same, but where `model` is a part of it alone.
-    `thaw` is called before an epoch with the share of the run that is done, `report` when its checkpoint is written.
+    `thaw` is called before a step with the share of the run that is done, `report` when an epoch's checkpoint is
+    written. `prepared` seconds of a budget were used up before the first step.
     """
 
     fabric: Fabric
@@ -63,6 +64,7 @@ class Training:
     progress: Progress
     report: Callable[[State], None]
     thaw: Callable[[float], None] = lambda done: None
+    prepared: float = 0.0
 
     def run(self) -> State:
         """Train to the end of the recipe, from the last checkpoint if there is one."""
@@ -103,13 +105,12 @@ class Training:
             raise ValueError("a recipe has epochs or a budget")
         running = time.perf_counter() - began if began is not None else 0.0
         with_validation = state.seconds / state.step_seconds if state.step_seconds else 1.0
-        return (state.seconds + running * with_validation) / spendable(self.recipe.budget_s)
+        return (self.prepared + state.seconds + running * with_validation) / spendable(self.recipe.budget_s)
 
     def epoch(self, state: State, stop: threading.Event) -> None:
         """The rest of one epoch, then validation, history and checkpoint."""
         began, waited = time.perf_counter(), self.loader.waited_seconds
         tally, before = Tally(**state.totals), state.totals.get("seen", 0)
-        self.thaw(self.done(state))
         training_mode(self.model, tuned=self.recipe.tune is not None)
         with self.progress.task(
             self._title(state), (self.loader.steps - state.step) * self.loader.batch_size
@@ -143,6 +144,7 @@ class Training:
         torch.manual_seed(_mix(self.recipe.seed, state.epoch * self.loader.steps + state.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(done) * group.get("share", 1.0)
+        self.thaw(done)
         self.optimizer.zero_grad()  # before the forward pass, which then takes the freed memory
         labels = self.fabric.to_device(labels)
         inputs = self.normalise(self.augment(self.fabric.to_device(images)))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sightline.core.errors import UserError
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"]
-Tune = Literal["head", "last", "gradual", "all"]
+Tune = Literal["head", "last", "gradual", "all", "auto"]
 WARM_UP_FRAC = 0.25
 OPTIONS = {"batch-size": "batch", "budget-s": "budget", "views": "keep-views"}  # fields whose option has another name
 

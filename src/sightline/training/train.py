@@ -20,6 +20,7 @@ from sightline.export.onnx import export
 from sightline.models import STYLES, architecture, check_size, learns_from_one
 from sightline.models.pretrained import Weights
 from sightline.run import Run
+from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.inputs import fitting_size
@@ -43,10 +44,10 @@ def train(
 ) -> Run:
     """Train network `arch` on the training pictures of `dataset` and leave everything in the directory `out`.
 
-    `options` are `arguments_of`'s. All layers are trained; from `weights`, those that the recipe's `tune` says. The
-    Bundle holds the epoch with the best validation. Raises UserError for an unknown network, weights that do not fit, a
-    dataset without training pictures or a loss that diverged, and KeyboardInterrupt when asked to stop, with the
-    checkpoint written.
+    `options` are `arguments_of`'s. All layers are trained; from `weights`, those that the recipe's `tune` says, auto
+    unless it does. The Bundle holds the epoch with the best validation. Raises UserError for an unknown network,
+    weights that do not fit, a dataset without training pictures or a loss that diverged, and KeyboardInterrupt when
+    asked to stop, with the checkpoint written.
     """
     arguments = arguments_of(dataset, arch, recipe, weights=weights, **options)
     make_fabric(arguments["device"], recipe.precision)  # a device that is not there is said before anything is written
@@ -83,7 +84,7 @@ def arguments_of(
         preprocess = Preprocess(**(weights.preprocess | ({"size": size} if size else {})))
         size = preprocess.size
         style, stem = weights.choose(style, stem)
-        recipe = recipe.model_copy(update={"tune": recipe.tune or "all"})
+        recipe = recipe.model_copy(update={"tune": recipe.tune or "auto"})
         begun = {
             "weights": {"source": weights.source, "sha256": weights.sha256},
             "preprocess": preprocess.to_dict(),
@@ -165,6 +166,8 @@ def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
 def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Run:
     """Train, measure memory, end in a Bundle; keep run.json's status true whatever happens."""
     try:
+        if run.document["arguments"]["recipe"]["tune"] == "auto":
+            return try_depths(run, lambda depth: _carry_out(depth, dataset, workers, progress))
         with PeakMemory() as memory, keeping_freed_memory():
             material = gather(run, dataset, workers, progress)
             fitted = fit(material)

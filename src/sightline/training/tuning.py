@@ -70,6 +70,7 @@ class Thaw:
         self.stages = stages[::-1]
         numbered = enumerate(self.stages, 1)
         self._depth = {id(p): depth for depth, stage in numbered for module in stage for p in module.parameters()}
+        self._joined = 0
 
     def share(self, parameter: nn.Parameter) -> float:
         """The part of the learning rate that a parameter takes: all of it in the head, less with every stage before."""
@@ -77,7 +78,10 @@ class Thaw:
 
     def __call__(self, done: float) -> None:
         """Let those stages learn that take part when `done` in [0, 1] of the run is behind."""
-        joined = 1 + int(done * len(self.stages))
+        joined = min(1 + int(done * len(self.stages)), len(self.stages))
+        if joined == self._joined:
+            return
+        self._joined = joined
         for place, stage in enumerate(self.stages):
             for module in stage:
                 module.requires_grad_(place < joined)
