@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from sightline.core import machine
@@ -39,6 +40,27 @@ def test_the_quota_cuts_the_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.cpu_quota() == 1
     monkeypatch.setattr(machine, "_cgroup_quota", lambda: None)
     assert machine.cpu_quota() == 8
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"memory.max": "1000000"}, 1_000_000),
+        ({"memory.max": "max"}, None),
+        ({"memory/memory.limit_in_bytes": "2000"}, 2000),
+        ({}, None),
+    ],
+)
+def test_memory_is_cut_to_the_control_group_s_limit(
+    files: dict[str, str], limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert machine._cgroup_memory(tmp_path) == limit
+    monkeypatch.setattr(machine, "_cgroup_memory", lambda: limit)
+    whole = psutil.virtual_memory().total
+    assert machine.memory_bytes() == min(limit or whole, whole)
 
 
 def test_peak_memory_sees_what_was_freed_again() -> None:

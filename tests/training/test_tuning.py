@@ -176,6 +176,12 @@ def test_further_views_are_kept_too(digits: Dataset, weights: Path, tmp_path: Pa
     assert len(kept()) == 4  # the plain view and validation serve again
 
 
+def test_the_rate_of_a_tuned_network_is_not_tested(digits: Dataset, weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--lr auto tries rates on a network that has learnt nothing yet"):
+        tuned(digits, tmp_path / "run", weights, "all", lr="auto")
+    assert not (tmp_path / "run").exists()
+
+
 def test_tuning_needs_weights(digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--tune head needs a network that has learnt something: give --weights"):
         api.train(digits, "resnet20", tune="head", out=tmp_path / "run")

@@ -47,7 +47,14 @@ Preset = Annotated[
     typer.Option("--recipe", help="What holds where no option is given: paper is He et al. 2015."),
 ]
 Optimizer = Annotated[Literal["sgd", "adamw"] | None, typer.Option(show_default="sgd")]
-Lr = Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.1 (sgd), 0.001 (adamw) a 128")]
+Lr = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RATE|auto",
+        help="Peak learning rate; auto finds it by a range test.",
+        show_default="0.1 (sgd), 0.001 (adamw) a 128",
+    ),
+]
 Momentum = Annotated[
     float | None, typer.Option(help="SGD's momentum (Nesterov), AdamW's first beta.", show_default="0.9")
 ]

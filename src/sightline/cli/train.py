@@ -167,6 +167,10 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         ],
         ["peak memory", size(results["peak_memory_bytes"])],
     ]
+    if results.get("lr") is not None:
+        recipe = run.document["arguments"]["recipe"]
+        found = " by a range test" if recipe["lr"] == "auto" else ""
+        rows.insert(-3, ["steps", f"{recipe['batch_size']} pictures, learning rate {results['lr']:.2g}{found}"])
     if evaluation:
         said = f"{percent(evaluation['top1'])} ({interval(evaluation['interval'])}, n = {evaluation['n']:,})"
         rows.insert(0, ["test top-1", said])

@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import platform
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,23 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
         return None
 
 
+def memory_bytes() -> int:
+    """Bytes of memory this process may really use: the machine's, cut to the control group's limit."""
+    import psutil
+
+    return min(psutil.virtual_memory().total, _cgroup_memory() or sys.maxsize)
+
+
+def _cgroup_memory(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes granted by the control group (version 2, then 1), or None without a limit."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            return int((root / name).read_text())
+        except (OSError, ValueError):  # "max" is no limit, and no number
+            continue
+    return None
+
+
 @contextmanager
 def keeping_freed_memory() -> Iterator[None]:
     """While inside, this process keeps the memory it frees for its next need of it, where the C library is glibc.
@@ -82,13 +100,11 @@ def versions() -> dict[str, str]:
 
 def describe() -> dict[str, Any]:
     """What the machine is: system, processor, processors usable, memory in bytes."""
-    import psutil
-
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "processors": cpu_quota(),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": memory_bytes(),
     }
 
 

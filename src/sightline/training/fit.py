@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightline.core.artifact import read_json, write_json
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_file
 from sightline.core.machine import cpu_quota
@@ -32,6 +33,7 @@ from sightline.training.head import Head, Labelled, fit_head
 from sightline.training.inputs import Normalise, normalised, plain_preprocess
 from sightline.training.journal import Journal
 from sightline.training.loop import LAST, Training
+from sightline.training.range_test import range_test
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import Rest, Thaw, begins_at, freeze, freeze_all_but_head, stages
 
@@ -69,10 +71,14 @@ class Material:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How it went. The network of the Material holds its best weights; `graph` is its ONNX file if there is one."""
+    """How it went. The network of the Material holds its best weights; `graph` is its ONNX file if there is one.
+
+    `rate` is the peak learning rate; a head has none.
+    """
 
     state: State
     graph: bytes | None = None
+    rate: float | None = None
     on_cuda: bool = False
 
 
@@ -126,14 +132,15 @@ def _fit_by_steps(material: Material) -> Fitted:
     thaw = Thaw(stages(network, *shape) if recipe.tune == "gradual" else [])
     train, validation = (_source(material, begin, split) for split in ("train", "validation"))
     part = Rest(network, begin) if begin else network
-    model, optimizer = fabric.setup(part, recipe.make_optimizer(part, thaw.share))
+    usual = recipe if recipe.lr != "auto" else recipe.model_copy(update={"lr": recipe.usual_rate})
+    model, optimizer = fabric.setup(part, usual.make_optimizer(part, thaw.share))
     batch = recipe.batch_size or 1
     training = Training(
         fabric=fabric,
         network=network,
         model=model,
         optimizer=optimizer,
-        recipe=recipe,
+        recipe=usual,
         loader=Loader(*train, batch, shuffle=True, seed=recipe.seed),
         validation=Loader(*validation, batch),
         augment=unchanged if begin else material.distort,
@@ -142,11 +149,21 @@ def _fit_by_steps(material: Material) -> Fitted:
         progress=material.progress,
         report=Journal(run).write,
         thaw=thaw,
-        prepared=time.perf_counter() - material.began,
     )
+    found = _found_rate(material, training) if recipe.lr == "auto" else recipe.lr
+    training.recipe = recipe.model_copy(update={"lr": found})
+    training.prepared = time.perf_counter() - material.began
     state = training.run()
     load_checkpoint(training.best, network, None)
-    return Fitted(state, on_cuda=fabric.device.type == "cuda")
+    return Fitted(state, rate=found, on_cuda=fabric.device.type == "cuda")
+
+
+def _found_rate(material: Material, training: Training) -> float:
+    """The rate that a range test finds, kept beside the checkpoints for when the run is resumed."""
+    path = material.last.parent / "range_test.json"
+    if not path.exists():
+        write_json(path, range_test(training, training.recipe.usual_rate).to_dict())
+    return float(read_json(path, "range test")["rate"])
 
 
 def _source(material: Material, begin: int, split: str) -> tuple[PixelSource, np.ndarray, np.ndarray]:

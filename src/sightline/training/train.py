@@ -23,6 +23,7 @@ from sightline.run import Run
 from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
+from sightline.training.footprint import Footprint
 from sightline.training.inputs import fitting_size
 from sightline.training.loop import Diverged, Interrupted
 from sightline.training.recipe import Recipe
@@ -89,13 +90,20 @@ def arguments_of(
             "weights": {"source": weights.source, "sha256": weights.sha256},
             "preprocess": preprocess.to_dict(),
         }
+        if recipe.lr == "auto":
+            raise UserError(
+                "--lr auto tries rates on a network that has learnt nothing yet: leave it out with --weights"
+            )
     elif recipe.tune:
         raise UserError(f"--tune {recipe.tune} needs a network that has learnt something: give --weights")
     size = size or fitting_size(dataset, rows, network.size)
     stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
     style = style or STYLES[0]
     check_size(arch, size, stem=stem, style=style)
-    fitted = recipe.fitted(len(rows), dataset.classes)
+    footprint = Footprint.of(
+        arch, classes=len(dataset.classes), channels=3, size=size, stem=stem, style=style, device=device
+    )
+    fitted = recipe.fitted(len(rows), dataset.classes, footprint.most)
     if 1 in (fitted.batch_size, len(rows)) and not learns_from_one(arch, size, stem=stem, style=style):
         raise UserError(
             f"{named(arch)} cannot be trained on one picture of {size} pixels a step, batch norm needs two values: "
@@ -213,6 +221,7 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
         "epochs": state.epoch,
         "steps": state.history[-1]["step"],
         "best_epoch": state.best_epoch,
+        "lr": fitted.rate,
         "train_seconds": state.seconds,
         "train_images_per_s": float(np.median([row["images_per_s"] for row in state.history])),
         "waiting_frac": float(np.mean([row["waiting_frac"] for row in state.history])),
