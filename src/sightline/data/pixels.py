@@ -1,7 +1,7 @@
-"""The pictures of a Dataset as a network takes them: decoded and resized once, then read from a memory-mapped file.
+"""The pictures of a Dataset as a network takes them: decoded and resized once, then read from memory-mapped files.
 
-The file lies in the Dataset's own directory, named after what decides its contents. Rows beyond the budget are decoded
-anew each time, in threads.
+There is a file for each split, in the Dataset's own directory, named after what decides its contents; it is made when
+a picture of the split is asked for. Rows beyond the budget are decoded anew each time, in threads.
 """
 
 from __future__ import annotations
@@ -40,26 +40,33 @@ class Pixels:
         self.workers = workers or cpu_quota()
         self.shape = (preprocess.size, preprocess.size, preprocess.channels)
         self._pool: ThreadPoolExecutor | None = None
-        usable = np.concatenate([dataset.rows(split) for split in SPLITS])  # train first: it is read most often
-        cached = usable[: budget_bytes // int(np.prod(self.shape))]
-        self._slot = np.full(len(dataset.table), -1, np.int64)
-        self._slot[cached] = np.arange(len(cached))
-        self._cache = self._open(cached, progress)
+        self._progress = progress
+        self._parts: list[np.ndarray] = []  # the rows of each split that are kept, train first: it is read most often
+        self._caches: dict[int, np.ndarray] = {}
+        self._part, self._slot = np.full((2, len(dataset.table)), -1, np.int64)
+        left = budget_bytes // int(np.prod(self.shape))
+        for part, split in enumerate(SPLITS):
+            rows = dataset.rows(split)[:left]
+            self._part[rows], self._slot[rows] = part, np.arange(len(rows))
+            self._parts.append(rows)
+            left -= len(rows)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The pixels of `rows` as uint8 [B, size, size, channels], a new array."""
         rows = np.asarray(rows, np.int64)
-        slots = self._slot[rows]
-        rest = np.flatnonzero(slots < 0)
-        if not len(rest):
-            return np.take(self._cache, slots, axis=0)
+        parts, slots = self._part[rows], self._slot[rows]
+        asked = np.unique(parts)
+        if len(asked) == 1 and asked[0] >= 0:
+            return np.take(self._cache(asked[0]), slots, axis=0)
         pixels = np.empty((len(rows), *self.shape), np.uint8)
-        cached = slots >= 0
-        pixels[cached] = self._cache[slots[cached]]
-        self._pool = self._pool or ThreadPoolExecutor(self.workers)
-        for place, picture in zip(rest, self._pool.map(self._decode, rows[rest].tolist()), strict=True):
-            pixels[place] = picture
+        for part in asked:
+            places = np.flatnonzero(parts == part)
+            pixels[places] = self._cache(part)[slots[places]] if part >= 0 else self._anew(rows[places])
         return pixels
+
+    def _anew(self, rows: np.ndarray) -> np.ndarray:
+        self._pool = self._pool or ThreadPoolExecutor(self.workers)
+        return np.stack(list(self._pool.map(self._decode, rows.tolist())))
 
     def _decode(self, row: int) -> np.ndarray:
         try:
@@ -67,15 +74,17 @@ class Pixels:
         except PictureError as error:
             raise UserError(f"{error} since the Dataset was made: run `sightline data` again") from None
 
-    def _open(self, rows: np.ndarray, progress: Progress) -> np.ndarray:
-        if not len(rows):
-            return np.empty((0, *self.shape), np.uint8)
-        name = f"{self.preprocess.key()}-{self.dataset.fingerprint[:16]}-{len(rows)}.npy"
-        path = self.dataset.path / "cache" / name
-        return kept(path, (len(rows), *self.shape), np.uint8, lambda: self._decoded(rows, progress), "decoded pictures")
+    def _cache(self, part: int) -> np.ndarray:
+        """The kept pictures of a split, decoded first where they are not."""
+        if part not in self._caches:
+            rows = self._parts[part]
+            name = f"{self.preprocess.key()}-{self.dataset.fingerprint[:16]}-{SPLITS[part]}-{len(rows)}.npy"
+            path, shape = self.dataset.path / "cache" / name, (len(rows), *self.shape)
+            self._caches[part] = kept(path, shape, np.uint8, lambda: self._decoded(rows), "decoded pictures")
+        return self._caches[part]
 
-    def _decoded(self, rows: np.ndarray, progress: Progress) -> Iterator[np.ndarray]:
-        with progress.task("Decoding", len(rows)) as advance:
+    def _decoded(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        with self._progress.task("Decoding", len(rows)) as advance:
             for pixels in in_threads(self._decode_all, _chunks(rows), self.workers):
                 yield pixels
                 advance(len(pixels))

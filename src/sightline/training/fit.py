@@ -91,6 +91,7 @@ def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) 
     plain = given or plain_preprocess(dataset, rows, arguments["size"])
     pixels = Pixels(dataset, plain, budget_bytes=arguments["cache_bytes"], workers=workers, progress=progress)
     preprocess = given or normalised(plain, pixels, rows)
+    pixels.read(dataset.rows("validation")[:1])  # is decoded now, and not in the time of the first epoch
     torch.set_num_threads(cpu_quota())
     torch.manual_seed(recipe.seed)
     network = create(
