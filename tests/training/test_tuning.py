@@ -17,7 +17,7 @@ from sightline.data.dataset import Dataset
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.run import Run
 from sightline.runtime import Session
-from sightline.training.tuning import Rest, Thaw, stages, training_mode
+from sightline.training.tuning import Rest, Thaw, begins_at, freeze, stages, training_mode
 from tests.weights import write_weights
 
 SAID = {"arch": "resnet20", "preprocess": {"resize": [16, 16], "interpolation": "bilinear"}}
@@ -74,6 +74,20 @@ def test_batch_norms_of_a_tuned_network_keep_their_statistics(tuned: bool) -> No
     moved = any(not torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert moved != tuned
     assert network.classifier[0].training  # dropout
+
+
+def test_what_is_counted_as_trained_gets_a_gradient() -> None:
+    network = learnt("googlenet_small")
+    begin = begins_at(network, "last", 3, 32)
+    freeze(network, begin)
+    rest = Rest(network, begin).train()
+    maps = torch.rand(2, 3, 32, 32)
+    for module in network.trunk[:begin]:
+        maps = module(maps)
+    rest(maps.detach()).sum().backward()
+    trained = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert trained == {name for name, p in network.named_parameters() if p.grad is not None}
+    assert "fc.weight" in trained
 
 
 def test_gradual_tuning_lets_one_stage_in_after_the_other() -> None:

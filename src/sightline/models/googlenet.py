@@ -162,6 +162,11 @@ class GoogLeNet(Network):
             self.inception5a, self.inception5b,
         )  # fmt: skip
 
+    @property
+    def auxiliary(self) -> Sequence[nn.Module]:
+        """The heads after inception 4a and 4d, if it has them."""
+        return (self.aux1, self.aux2) if self.has_aux else ()
+
     def embed(self, feature_map: Tensor) -> Tensor:
         """The mean over all places, [N, K]; in training after dropout."""
         return self.dropout(feature_map.mean((2, 3)))

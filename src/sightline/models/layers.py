@@ -41,6 +41,11 @@ class Network(nn.Module, ABC):
     def head(self) -> nn.Linear:
         """The last linear layer: D numbers to C logits."""
 
+    @property
+    def auxiliary(self) -> Sequence[nn.Module]:
+        """The heads that answer from the middle of the trunk while training; most networks have none."""
+        return ()
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Feature map [N, K, h, w] of the normalised pictures `x` [N, channels, H, W]."""
         for module in self.trunk:

@@ -58,8 +58,11 @@ class Rest(nn.Module):
 
 
 def freeze(network: Network, begin: int) -> None:
-    """Leave what comes before place `begin` of the trunk as it is: its parameters take no gradient any more."""
-    for module in network.trunk[:begin]:
+    """Leave what comes before place `begin` of the trunk as it is: its parameters take no gradient any more.
+
+    Auxiliary heads, which `Rest` does not reach, neither.
+    """
+    for module in [*network.trunk[:begin], *(network.auxiliary if begin else ())]:
         module.requires_grad_(False)
 
 
