@@ -16,7 +16,7 @@ from sightline.bundle import Bundle
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Progress
-from sightline.run import Run
+from sightline.run import Run, place
 
 if TYPE_CHECKING:
     from sightline.search.index import Index
@@ -107,14 +107,43 @@ def compare(
 
 
 def evaluate(
-    run: str | Path | Run, data: Any = None, *, split: str = "test", progress: Progress = SILENT
+    run: str | Path | Run | Bundle | Sequence[str | Path | Run | Bundle],
+    data: Any = None,
+    *,
+    split: str = "test",
+    views: str | int = "1",
+    scales: Sequence[int] = (),
+    average: str | None = None,
+    fit_weights: bool = False,
+    save: str | Path | None = None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
-    """Measure a finished `run` on a split of `data`, its own Dataset unless given; the evaluation document."""
+    """Measure a finished `run` (or Bundle) on a split of `data`, its own Dataset unless given; the evaluation document.
+
+    Of several, or with `views` (1, 2, 5, 10, dense) or `scales` (pixels), the combination document: a row for each
+    alone and for each combination, the answers averaged by "probabilities" (unless told) or "logits" and, with
+    `fit_weights`, by weights fitted on the validation pictures. `save` is a new directory for the last row's Bundle.
+    """
     from sightline.evaluation.comparison import evaluate as measure
 
-    run = _run(run)
-    dataset = prepare(data or run.document["data"]["path"], progress=progress)
-    return measure(run, dataset, split=split, progress=progress)
+    sources = [_network(one) for one in ([run] if isinstance(run, str | Path | Run | Bundle) else run)]
+    options = {"average": average, "fit weights": fit_weights, "save": save}
+    asked = [option for option, value in options.items() if value]
+    alone = len(sources) == 1 and str(views) == "1" and not scales
+    if alone and asked:
+        raise UserError(f"nothing to {asked[0]}: give several runs, or --views or --scales")
+    if fit_weights and (len(sources) == 1 or split == "validation"):
+        why = "there is one network" if len(sources) == 1 else "they would be measured on what they were fitted on"
+        raise UserError(f"no weights to fit, {why}: give several runs, and another split than validation")
+    if save is not None:
+        check_vacant(Path(save))
+    dataset = prepare(_own_data(sources) if data is None else data, progress=progress)
+    if alone:
+        return measure(sources[0], dataset, split, progress)
+    from sightline.combining import Wish, survey
+
+    wish = Wish(str(views), tuple(scales), average or "probabilities", fit_weights)  # type: ignore[arg-type]
+    return survey(sources, dataset, split, wish, save=Path(save) if save else None, progress=progress)
 
 
 def export(
@@ -142,6 +171,11 @@ def export(
     return export_weights(found, Path(out), style=style, stem=stem, classes=names)
 
 
+def is_network(name: str) -> bool:
+    """Whether `name` is a Run (a directory or a name under runs/) or a Bundle's directory."""
+    return place(name) is not None or (Path(name) / "bundle.json").exists()
+
+
 def load(source: str | Path | Run, *, threads: int | None = None) -> Bundle:
     """The Bundle of a Run (a directory or a name under runs/), or a Bundle's own directory; verified."""
     if isinstance(source, str | Path) and (Path(source) / "bundle.json").exists():
@@ -156,6 +190,22 @@ def index(data: Any, run: str | Path | Run, out: str | Path | None = None, *, pr
     bundle = load(run)
     dataset = prepare(data, progress=progress)
     return build(dataset, bundle, Path(out) if out else Path("indexes") / dataset.name, progress=progress)
+
+
+def _network(source: str | Path | Run | Bundle) -> Run | Bundle:
+    """A Run (a directory or a name under runs/), or a Bundle."""
+    if isinstance(source, str | Path) and (Path(source) / "bundle.json").exists():
+        return Bundle.open(Path(source))
+    return source if isinstance(source, Bundle) else _run(source)
+
+
+def _own_data(sources: Sequence[Run | Bundle]) -> str:
+    """The Dataset that all the Runs among `sources` were trained on; UserError when there is none, or several."""
+    data = {source.fingerprint: source.document["data"]["path"] for source in sources if isinstance(source, Run)}
+    if len(data) != 1:
+        why = "the runs were trained on different data" if data else "a bundle does not say what it was trained on"
+        raise UserError(f"{why}: name the data to measure on after it")
+    return str(next(iter(data.values())))
 
 
 def _run(run: str | Path | Run) -> Run:

@@ -85,7 +85,7 @@ class Bundle:
             card=card,
             session=Session(path / GRAPH, threads),
         )
-        images, logits = _read_golden(path / GOLDEN)
+        images, logits = read_golden(path / GOLDEN)
         difference = disagreement(bundle.run(images).logits, logits)
         if difference:
             raise UserError(
@@ -219,7 +219,8 @@ def _verify(file: Path, expected: str | None) -> None:
         raise UserError(f"damaged bundle: {named(file)} does not match its checksum; {AGAIN}")
 
 
-def _read_golden(file: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_golden(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The golden pictures uint8 [n, S, S, channels] in a Bundle's golden.npz, and their logits [n, C]."""
     try:
         with np.load(file, allow_pickle=False) as golden:
             return golden["images"], golden["logits"]

@@ -124,11 +124,16 @@ class Run:
         write_text(self.path / "metrics.csv", text.getvalue())
 
 
+def place(path_or_name: str | Path) -> Path | None:
+    """The Run directory meant: the path itself, or a name under runs/; None when there is no run in either."""
+    return next((path for path in (Path(path_or_name), RUNS / path_or_name) if (path / "run.json").exists()), None)
+
+
 def _find(path_or_name: str | Path) -> Path:
-    """The directory meant: the path itself, or a name under runs/."""
-    for path in (Path(path_or_name), RUNS / path_or_name):
-        if (path / "run.json").exists():
-            return path
+    """The directory meant; UserError when there is none."""
+    path = place(path_or_name)
+    if path:
+        return path
     if Path(path_or_name).is_dir():
         raise UserError(f"no run in {named(path_or_name)}: run.json is missing")
     near = named(closest(str(path_or_name), (path.parent.name for path in RUNS.glob("*/run.json"))))

@@ -1,30 +1,105 @@
-"""`sightline evaluate`: measure a finished run on a split it may or may not have been trained on."""
+"""`sightline evaluate`: measure finished runs, alone and combined, on any split of their data or of other data."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
-from sightline.cli.parameters import DATA_HELP, Json, RunName, Split
-from sightline.core.wording import interval, percent
+from sightline.cli.parameters import Json, Split
+from sightline.core.errors import UserError, named
+from sightline.core.wording import decimal, interval, p_value, percent, rate, scaled
+
+NETWORKS_HELP = (
+    "Runs' directories, their names under runs/, or bundles; after them, unless it is the first run's own, the data to "
+    "measure on, as `sightline train` takes it."
+)
+VIEWS_HELP = (
+    "What a network is shown of each picture: the centre, its mirror image too, centre and corners, all five and their "
+    "mirror images, or the whole larger picture, fully convolutionally."
+)
+SCALES_HELP = "Shorter sides, in pixels, of the pictures the views are cut from, such as 224,256,288."
+AVERAGE_HELP = "What of the answers is averaged."
+FIT_HELP = "Weigh the runs as their validation answers say, instead of alike."
+SAVE_HELP = "The bundle to write of the last row, a new directory: one graph that takes one picture."
 
 
 def command(
-    run: RunName,
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help=DATA_HELP, show_default="the run's own")] = None,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN... [DATA]", help=NETWORKS_HELP, show_default=False)],
     split: Split = "test",
+    views: Annotated[Literal["1", "2", "5", "10", "dense"], typer.Option(help=VIEWS_HELP)] = "1",
+    scales: Annotated[str | None, typer.Option(help=SCALES_HELP, show_default="the run's own")] = None,
+    average: Annotated[
+        Literal["probabilities", "logits"] | None, typer.Option(help=AVERAGE_HELP, show_default="probabilities")
+    ] = None,
+    fit_weights: Annotated[bool, typer.Option("--fit-weights", help=FIT_HELP)] = False,
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help=SAVE_HELP)] = None,
+    html: Annotated[Path | None, typer.Option(dir_okay=False, help="Also write a page with the rows.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure a run: top-1, top-5, per-class figures, confusion, calibration."""
-    from sightline import api
+    """Measure a run: top-1, top-5, per-class figures, confusion, calibration.
 
-    document = api.evaluate(run, data, split=split, progress=Bars())
+    Several runs, or --views or --scales: a row for each alone and for each combination, with what it brings and costs.
+    """
+    from sightline import api
+    from sightline.cli.pages import write_combination
+
+    networks, data = (runs[:-1], runs[-1]) if len(runs) > 1 and not api.is_network(runs[-1]) else (runs, None)
+    if html and len(networks) == 1 and views == "1" and scales is None:
+        raise UserError("--html is a page of combinations: give several runs, or --views or --scales")
+    options: dict[str, Any] = {"average": average, "fit_weights": fit_weights, "save": save}
+    document = api.evaluate(networks, data, split=split, views=views, scales=sides(scales), **options, progress=Bars())
+    if html:
+        document["command"] = shlex.join(["sightline", *sys.argv[1:]])
+        document["html"] = str(write_combination(document, html))
     if json:
         print_json(document)
     else:
-        show(document)
+        (show_rows if document["kind"] == "combination" else show)(document)
+
+
+def sides(text: str | None) -> tuple[int, ...]:
+    """The whole numbers in `text`, parted by commas; UserError for anything else."""
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f'--scales are whole numbers of pixels, such as 224,256,288, not "{named(text)}"') from None
+
+
+def show_rows(document: dict[str, Any]) -> None:
+    """The combination's table and findings."""
+    rows = [
+        [
+            row["name"],
+            f"{percent(row['top1'])} ({interval(row['interval'])})",
+            decimal(row["log_loss"]),
+            percent(row["ece"]),
+            scaled(row["macs"]),
+            rate(row["images_per_s"]),
+            *_against(row["against"]),
+        ]
+        for row in document["rows"]
+    ]
+    columns = ["network", "top-1 (95 % interval)", "log loss", "ECE", "MACs", "images/s", "time", "paired test"]
+    print_table(
+        f"{document['rows'][0]['n']:,} {document['split']} pictures of {document['dataset']['name']}", columns, rows
+    )
+    for line in [*document["findings"], *document["notes"]]:
+        print_line(f"- {line}")
+    for kind in ("bundle", "html"):
+        if kind in document:
+            print_line(f"{kind:<6}  {document[kind]}")
+
+
+def _against(pair: dict[str, Any] | None) -> tuple[str, str]:
+    """How many times as long as what it stands beside, and the p-value."""
+    return (f"x {decimal(pair['time_ratio'], 1)}", p_value(pair["p_value"])) if pair else ("", "")
 
 
 def show(document: dict[str, Any]) -> None:

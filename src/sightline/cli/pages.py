@@ -34,6 +34,13 @@ def write_comparison(document: dict[str, Any], out: Path) -> Path:
     return comparison_page(document, thumbnails(shown_in(document)), out / "report.html")
 
 
+def write_combination(document: dict[str, Any], out: Path) -> Path:
+    """The page of many views and networks, with charts/ beside it."""
+    from sightline.report.pages import combination_page
+
+    return combination_page(document, out)
+
+
 def write_search_page(document: dict[str, Any], out: Path) -> Path:
     """The page of a search: each query with its neighbours."""
     from sightline.report.pages import search_page

@@ -61,7 +61,8 @@ def answer(
     rows = dataset.rows(split)
     if len(rows) == 0:
         raise UserError(f"{named(dataset.name)} has no {split} pictures: there is nothing to measure on")
-    place, bundle = _opened(source, keep)
+    bundle, own = opened(source)
+    place = keep or own
     check_classes(bundle, dataset)
     key = json.dumps([dataset.fingerprint, bundle.model_hash, bundle.preprocess.key()])
     kept = place / f"answers-{split}.npz" if place else None
@@ -87,16 +88,25 @@ def check_classes(bundle: Bundle, dataset: Dataset) -> None:
     )
 
 
-def _opened(source: Run | Bundle, keep: Path | None) -> tuple[Path | None, Bundle]:
-    """The directory to keep answers in, and the Bundle."""
+def opened(source: Run | Bundle) -> tuple[Bundle, Path | None]:
+    """The Bundle of a Run, and the Run's directory, where answers are kept; of a Bundle itself they are not."""
     from sightline.run import Run
 
-    return (keep or source.path, source.bundle()) if isinstance(source, Run) else (keep, source)
+    return (source.bundle(), source.path) if isinstance(source, Run) else (source, None)
+
+
+def pixels_for(bundle: Bundle, dataset: Dataset, progress: Progress = SILENT) -> Pixels:
+    """The pictures of `dataset` as the network of `bundle` takes them.
+
+    A combination's are not kept decoded: they are larger, and nothing else asks for them.
+    """
+    room = {"budget_bytes": 0} if "combination" in bundle.card else {}
+    return Pixels(dataset, bundle.preprocess, progress=progress, **room)
 
 
 def _compute(bundle: Bundle, dataset: Dataset, rows: np.ndarray, split: str, progress: Progress) -> Answers:
     began = time.perf_counter()
-    pixels = Pixels(dataset, bundle.preprocess, progress=progress)
+    pixels = pixels_for(bundle, dataset, progress)
     logits = np.empty((len(rows), len(bundle.classes)), np.float32)
     with progress.task(f"{bundle.arch} on {split}", len(rows)) as advance:
         for start in range(0, len(rows), BATCH):

@@ -12,18 +12,17 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from sightline.bundle import softmax
+from sightline.bundle import Bundle, softmax
 from sightline.core.errors import UserError, named
 from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Progress
-from sightline.evaluation.answers import answer, check_classes
+from sightline.evaluation.answers import answer, check_classes, opened
 from sightline.evaluation.findings import findings
-from sightline.evaluation.metrics import mcnemar, measure
+from sightline.evaluation.metrics import measure, pair
 from sightline.evaluation.mistakes import disagreements, worst
 from sightline.evaluation.network import Network, grouped, measure_network
 
 if TYPE_CHECKING:
-    from sightline.bundle import Bundle
     from sightline.data.dataset import Dataset
     from sightline.run import Run
 
@@ -39,48 +38,49 @@ def compare(runs: Sequence[Run], dataset: Dataset, progress: Progress = SILENT) 
     """
     if not runs:
         raise UserError("nothing to compare: give at least one finished run")
-    opened = checked(runs, dataset)
-    networks = [measure_network(name, members, dataset, progress) for name, members in grouped(opened).items()]
+    groups = grouped(checked(runs, dataset))
+    networks = [measure_network(name, members, dataset, progress) for name, members in groups.items()]
     figures = [network.figures for network in networks]
     pairs = [_pair(a, b) for a, b in combinations(networks, 2)]
-    about = _about(dataset)
+    data = about(dataset)
     return {
         "kind": "comparison",
-        "dataset": about,
+        "dataset": data,
         "networks": figures,
         "pairing": PAIRING,
         "pairs": pairs,
         "mistakes": [mistake for network in networks for mistake in _mistakes(network, dataset)],
         "disagreements": [one for a, b in combinations(networks, 2) for one in _disagreements(a, b, dataset)],
-        "findings": findings(figures, pairs, about),
+        "findings": findings(figures, pairs, data),
         "machine": describe(),
         "versions": versions(),
     }
 
 
-def evaluate(run: Run, dataset: Dataset, split: str = "test", progress: Progress = SILENT) -> dict[str, Any]:
-    """The evaluation document: what one finished Run measures on a split of `dataset`, its own or another.
+def evaluate(
+    source: Run | Bundle, dataset: Dataset, split: str = "test", progress: Progress = SILENT
+) -> dict[str, Any]:
+    """The evaluation document: what a finished Run, or a Bundle, measures on a split of `dataset`, its own or another.
 
-    Other data may hold pictures the Run was trained on; a note says so. UserErrors as `answer`'s.
+    Other data may hold pictures it was trained on; a note says so. UserErrors as `answer`'s.
     """
-    bundle = run.bundle()
-    answers = answer(bundle, dataset, split, progress, keep=run.path)
+    bundle, keep = opened(source)
+    answers = answer(bundle, dataset, split, progress, keep=keep)
     metrics = measure(answers.logits, answers.labels, dataset.classes)
-    own = run.fingerprint == dataset.fingerprint
-    notes = [f"{dataset.name} is not the data this run was made from: it may hold pictures it was trained on"]
+    notes = foreign([source], dataset)
     return {
         "kind": "evaluation",
-        "run": str(run.path),
-        "arch": run.arch,
-        "seed": run.seed,
+        "run": str(source.path),
+        "arch": bundle.arch,
+        "seed": getattr(source, "seed", None),
         "split": split,
-        "dataset": _about(dataset),
-        "own_data": own,
-        "notes": [] if own else notes,
+        "dataset": about(dataset),
+        "own_data": not notes,
+        "notes": notes,
         **metrics.to_dict(),
         "seconds": answers.seconds,
         "mistakes": worst(
-            run.arch, answers.rows, answers.labels, softmax(answers.logits), dataset.classes, dataset.name_of
+            bundle.arch, answers.rows, answers.labels, softmax(answers.logits), dataset.classes, dataset.name_of
         ),
         "machine": describe(),
         "versions": versions(),
@@ -94,7 +94,7 @@ def checked(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
     """
     if len(dataset.rows("test")) == 0:
         raise UserError(f"{named(dataset.name)} has no test pictures: there is nothing to compare on")
-    opened: dict[str, tuple[Run, Bundle]] = {}
+    found: dict[str, tuple[Run, Bundle]] = {}
     for run in runs:
         if run.fingerprint != dataset.fingerprint:
             raise UserError(
@@ -104,11 +104,12 @@ def checked(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
             )
         bundle = run.bundle()
         check_classes(bundle, dataset)
-        opened.setdefault(bundle.model_hash, (run, bundle))
-    return list(opened.values())
+        found.setdefault(bundle.model_hash, (run, bundle))
+    return list(found.values())
 
 
-def _about(dataset: Dataset) -> dict[str, Any]:
+def about(dataset: Dataset) -> dict[str, Any]:
+    """What a document says of the Dataset it is about."""
     return {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
@@ -117,20 +118,25 @@ def _about(dataset: Dataset) -> dict[str, Any]:
     }
 
 
+def foreign(sources: Sequence[Run | Bundle], dataset: Dataset) -> list[str]:
+    """A note for each of `sources` that may have been trained on pictures of `dataset` that are now measured on."""
+    notes = []
+    for source in sources:
+        if isinstance(source, Bundle):
+            notes.append(
+                f"{named(source.path)} does not say what it was trained on: it may be pictures of {dataset.name}"
+            )
+        elif source.fingerprint != dataset.fingerprint:
+            notes.append(
+                f"{dataset.name} is not the data {named(source.path)} was made from: it may hold pictures it was "
+                "trained on"
+            )
+    return notes
+
+
 def _pair(a: Network, b: Network) -> dict[str, Any]:
     """Who gets which test pictures right, and the p-value of the difference."""
-    right_a, right_b = a.said == a.labels, b.said == b.labels
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    return {
-        "a": a.name,
-        "b": b.name,
-        "both": int((right_a & right_b).sum()),
-        "only_a": only_a,
-        "only_b": only_b,
-        "neither": int((~right_a & ~right_b).sum()),
-        "p_value": mcnemar(only_a, only_b),
-        "top1_difference": (only_a - only_b) / len(right_a),
-    }
+    return {"a": a.name, "b": b.name, **pair(a.said == a.labels, b.said == b.labels)}
 
 
 def _mistakes(network: Network, dataset: Dataset) -> list[dict[str, Any]]:

@@ -122,6 +122,19 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
+def pair(right_a: np.ndarray, right_b: np.ndarray) -> dict[str, Any]:
+    """Two networks on the same pictures, bool [N] each where it is right: who gets which, and McNemar's p-value."""
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    return {
+        "both": int((right_a & right_b).sum()),
+        "only_a": only_a,
+        "only_b": only_b,
+        "neither": int((~right_a & ~right_b).sum()),
+        "p_value": mcnemar(only_a, only_b),
+        "top1_difference": (only_a - only_b) / len(right_a),
+    }
+
+
 def bins(confidences: np.ndarray, right: np.ndarray) -> tuple[Bin, ...]:
     """Answers by confidence float [N] in [0, 1] in BINS bins of equal width, empty ones left out; `right` bool [N]."""
     place = np.minimum((confidences * BINS).astype(np.int64), BINS - 1)

@@ -61,7 +61,7 @@ def export(
         raise UserError(f"{len(classes)} class names for a network of {model.head.out_features} classes: give one each")
     golden_images = golden_images[:GOLDEN_IMAGES]
     twin = copy.deepcopy(model).to("cpu", torch.float32).eval()
-    expected = _answers(Graph(twin, preprocess), golden_images)
+    expected = answers(twin, preprocess, golden_images)
     if not all(np.isfinite(answer).all() for answer in expected):
         raise UserError(
             f"with these weights {arch} gives answers that are not finite: get them again, or train with a lower --lr"
@@ -181,6 +181,12 @@ def with_head(graph: bytes, network: Network) -> bytes:
     return bytes(proto.SerializeToString())
 
 
+def answers(network: Network, preprocess: Preprocess, images: np.ndarray) -> Outputs:
+    """What PyTorch says of uint8 `images` [n, S, S, channels]; the network evaluating, on the CPU."""
+    with torch.inference_mode():
+        return Outputs(*(output.numpy() for output in Graph(network, preprocess)(torch.from_numpy(images))))
+
+
 def check_parity(found: Outputs, expected: Outputs) -> None:
     """RuntimeError when the graph's outputs differ from PyTorch's."""
     difference = disagreement(found.logits, expected.logits)
@@ -206,11 +212,6 @@ def _mended(network: Network) -> Network:
                 setattr(module, name, nn.Identity())
             before, convolution = name, child if isinstance(child, nn.Conv2d) else None
     return network
-
-
-def _answers(graph: Graph, images: np.ndarray) -> Outputs:
-    with torch.inference_mode():
-        return Outputs(*(output.numpy() for output in graph(torch.from_numpy(images))))
 
 
 @contextmanager

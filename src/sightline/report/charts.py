@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 STEADY_BIN = 5  # bins of fewer pictures are dots on their own: they would make the calibration line jump
 LISTED_CLASSES = 30  # beyond so many, a chart by class shows the most telling ones
+IN_TWO_LINES = (
+    "indexof(datum.label, ' (') < 0 ? datum.label : [split(datum.label, ' (')[0], '(' + split(datum.label, ' (')[1]]"
+)
 _Records = list[dict[str, Any]]
 
 
@@ -73,9 +76,8 @@ def accuracy(networks: Sequence[Mapping[str, Any]]) -> Chart:
     ]
     tests = [{"network": n["arch"], "mean": n["top1"]["mean"], **_bounds(n["top1"])} for n in networks]
     seeds = [{"network": n["arch"], "value": value} for n in networks for value in n["top1"]["values"]]
-    y = alt.Y(
-        "network:N", sort=_names(networks), title=None, axis=alt.Axis(grid=False, labelLimit=130, labelFontSize=12.5)
-    )
+    axis = alt.Axis(grid=False, labelLimit=130, labelFontSize=12.5, labelExpr=IN_TWO_LINES)
+    y = alt.Y("network:N", sort=_names(networks), title=None, axis=axis)
     values = [r["mean"] for r in records] + [v for t in tests for v in (t["low"], t["high"])]
     scale = alt.Scale(zero=False, domain=padded(values))
 
