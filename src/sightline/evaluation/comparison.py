@@ -43,7 +43,7 @@ def compare(runs: Sequence[Run], dataset: Dataset, progress: Progress = SILENT) 
     networks = [measure_network(name, members, dataset, progress) for name, members in grouped(opened).items()]
     figures = [network.figures for network in networks]
     pairs = [_pair(a, b) for a, b in combinations(networks, 2)]
-    about = _about(dataset)
+    about = described(dataset)
     return {
         "kind": "comparison",
         "dataset": about,
@@ -74,7 +74,7 @@ def evaluate(run: Run, dataset: Dataset, split: str = "test", progress: Progress
         "arch": run.arch,
         "seed": run.seed,
         "split": split,
-        "dataset": _about(dataset),
+        "dataset": described(dataset),
         "own_data": own,
         "notes": [] if own else notes,
         **metrics.to_dict(),
@@ -108,7 +108,8 @@ def checked(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
     return list(opened.values())
 
 
-def _about(dataset: Dataset) -> dict[str, Any]:
+def described(dataset: Dataset) -> dict[str, Any]:
+    """What a document says of its Dataset."""
     return {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,

@@ -19,7 +19,7 @@ def comparison_sections(document: Document) -> list[Section]:
     """All sections of a comparison document (`evaluation.comparison`), in reading order; empty ones are left out."""
     networks = document["networks"]
     sections = [
-        Section("findings", "Findings", "findings.html.j2", {"findings": [*map(_spoken, document["findings"])]}),
+        Section("findings", "Findings", "findings.html.j2", {"findings": [*map(spoken, document["findings"])]}),
         _results(document),
         _training(networks),
         _confusion(document),
@@ -32,7 +32,7 @@ def comparison_sections(document: Document) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
-def _spoken(finding: str) -> list[tuple[str, bool]]:
+def spoken(finding: str) -> list[tuple[str, bool]]:
     """A finding in pieces, each with whether it stands in brackets: intervals and tests are set more quietly."""
     pieces = re.split(r"(\([^()]*\))", finding)
     return [(piece, i % 2 == 1) for i, piece in enumerate(pieces) if piece]

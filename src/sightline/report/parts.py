@@ -76,9 +76,7 @@ def _machine(machine: Document) -> list[tuple[str, str]]:
 
 def _fingerprints(documents: Sequence[Document]) -> list[tuple[str, str]]:
     """The data the figures hold for, by the beginning of its fingerprint."""
-    data = [
-        d["dataset"] if d["kind"] == "comparison" else d for d in documents if d["kind"] in ("comparison", "dataset")
-    ]
+    data = [d.get("dataset", d) for d in documents if d["kind"] in ("comparison", "learning-curve", "dataset")]
     return list(dict.fromkeys((f"data, {d['name']}", str(d["fingerprint"])[:16]) for d in data))
 
 
