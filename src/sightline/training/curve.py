@@ -1,7 +1,7 @@
 """The learning curve: the same training on ever more of the pictures, beside hand-engineered features on the same ones.
 
-Every share is trained for as many steps as all pictures are, so that a difference comes from the pictures. The
-hand-engineered features get the classifier that a tuned head gets, its penalty chosen on validation as well.
+Every share is trained in the batches and for as many steps as all pictures are, so that a difference comes from the
+pictures. The hand-engineered features get the classifier that a tuned head gets, its penalty chosen on validation too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sightline.bundle import WEIGHTS
 from sightline.core.errors import UserError, named
 from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Advance, Progress
+from sightline.core.wording import percent
 from sightline.data.dataset import Dataset
 from sightline.data.layout import SPLITS
 from sightline.data.pixels import Pixels
@@ -74,6 +75,7 @@ def learning_curve(
             with _one_line(progress, f"{pictures:,} pictures, seed {seed}") as part:
                 run = trained(dataset, arch, one, path, workers=workers, progress=part, share=share, **options)
                 network.append(_trial(run, dataset, split, share, part))
+                part.advance(0, **{split: percent(float(network[-1].right.mean()))})
     preprocess = run.bundle().preprocess
     by_hand = _by_hand(dataset, preprocess, split, [*shares.values()], numbers, progress)
     document = {
@@ -117,16 +119,18 @@ def _shares(dataset: Dataset) -> dict[int, float]:
 
 
 def _as_long(recipe: Recipe, pictures: int, everything: int, classes: tuple[str, ...]) -> Recipe:
-    """`recipe` with as many epochs of `pictures` as make the steps that its own epochs of `everything` make."""
-    if recipe.epochs is None or recipe.tune == "head":
+    """`recipe` for `pictures` with the batches of `everything`, as far as they go, and as many steps."""
+    if recipe.tune == "head":
         return recipe
-    steps, wanted = (max(1, n // (recipe.fitted(n, classes).batch_size or 1)) for n in (pictures, everything))
-    longer = {key: math.ceil(n * wanted / steps) for key in ("epochs", "patience") if (n := getattr(recipe, key))}
-    return recipe.model_copy(update=longer)
+    whole = recipe.fitted(everything, classes).batch_size or everything
+    batch = min(whole, pictures)
+    times = max(1, everything // whole) / (pictures // batch)
+    longer = {key: math.ceil(n * times) for key in ("epochs", "patience") if (n := getattr(recipe, key))}
+    return recipe.model_copy(update={"batch_size": batch, **longer})
 
 
 @contextmanager
-def _one_line(progress: Progress, title: str) -> Iterator[Progress]:
+def _one_line(progress: Progress, title: str) -> Iterator[_Steps]:
     """A Progress whose tasks are steps of one task of `progress`; an interrupt says how to go on with the curve."""
     try:
         with progress.task(title, None) as advance:
