@@ -18,16 +18,19 @@ import torch
 
 from sightline import api
 from sightline.core.errors import UserError
-from sightline.core.progress import Advance
+from sightline.core.progress import SILENT, Advance
 from sightline.data.dataset import Dataset
 from sightline.evaluation.answers import answer
 from sightline.evaluation.comparison import compare
 from sightline.evaluation.curve_findings import findings
+from sightline.models.pretrained import find_weights
 from sightline.run import Run
 from sightline.runtime import Session
-from sightline.training import Recipe, curve, handmade, train
+from sightline.training import Recipe, curve, fit, handmade, train
 from sightline.training.curve import learning_curve
+from sightline.training.fit import gather
 from sightline.training.loop import Interrupted
+from sightline.training.tuning import begins_at
 from tests.weights import write_weights
 
 SAID = {"arch": "resnet20", "preprocess": {"resize": [16, 16], "interpolation": "bilinear"}}
@@ -225,6 +228,23 @@ def test_every_share_takes_as_many_steps(pictures: int, everything: int, batch: 
     assert (found.batch_size, found.epochs, found.patience) == (batch, epochs, -(-epochs // 2))
     clocked = curve._as_long(Recipe.of(budget_s=9), pictures, everything, ("cat", "dog"))
     assert (clocked.batch_size, clocked.epochs, clocked.budget_s) == (batch, None, 9)
+
+
+def test_a_share_reads_its_own_rows_of_what_is_kept_for_all(digits: Dataset, weights: Path, tmp_path: Path) -> None:
+    found = {}
+    for share in (0.1, 1.0):
+        recipe = Recipe.of(epochs=1, precision="32", tune="last", views=2)
+        run = train(digits, "resnet20", recipe, tmp_path / str(share), weights=find_weights(weights), share=share)
+        material = gather(run, digits, None, SILENT)
+        begin = begins_at(material.network, "last", 3, 16)
+        source, rows, labels = fit._source(material, begin, "train")
+        found[share] = source.read(rows), labels
+    part, whole = digits.part(0.1, 0).rows("train"), digits.rows("train")
+    places = np.searchsorted(whole, part)
+    twice = np.concatenate([places, places + len(whole)])
+    assert np.array_equal(found[0.1][1], np.tile(digits.labels(part), 2))
+    for ours, all_of_them in zip(found[0.1], found[1.0], strict=True):
+        assert np.array_equal(ours, all_of_them[twice])
 
 
 def without(dataset: Dataset, *splits: str) -> Dataset:

@@ -5,8 +5,8 @@ pictures drawn to train on) and for other pictures to measure on: seeds and pict
 mean over both is estimated as the sum of the two means' variances, which errs on the safe side (Owen, "The Pigeonhole
 Bootstrap" (2007), section 3), with Satterthwaite's degrees of freedom.
 
-What twice the pictures would bring is read off a power law of the error, a line in logarithms, through the last shares
-(Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence" (1994); Hestness et al., "Deep Learning
+What twice the pictures would bring is read off a power law of the error, a line in logarithms with the slope of the last
+levels (Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence" (1994); Hestness et al., "Deep Learning
 Scaling is Predictable, Empirically" (2017), section 3); with few pictures, errors do not follow it yet.
 """
 
@@ -103,15 +103,16 @@ def trend(pictures: Sequence[int], right: Sequence[np.ndarray]) -> dict[str, Any
         "from_pictures": pictures[-len(recent)],
         "doubling": _estimate(np.tensordot(slopes, recent, 1)),
         "last_step": _estimate(np.tensordot(step, recent[-2:], 1)),
-        "twice": _twice(recent, 1 / len(recent) + (1 - x.mean()) * slopes),
+        "twice": _twice(recent, slopes),
     }
 
 
-def _twice(right: np.ndarray, weights: np.ndarray) -> dict[str, float] | None:
-    """1 less the exponential of the errors' logarithms under `weights`, by the delta method."""
+def _twice(right: np.ndarray, slopes: np.ndarray) -> dict[str, float] | None:
+    """What one more doubling brings along the slope of the errors' logarithms; its interval by the delta method."""
     errors = 1 - right.mean(axis=(1, 2))
     if not errors.all():
         return None
+    weights = slopes + np.eye(len(slopes))[-1]
     logarithm = float(weights @ np.log(errors))
     found = _estimate(np.tensordot(weights / errors, 1 - right, 1))
     return {
