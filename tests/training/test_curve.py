@@ -219,14 +219,22 @@ def test_an_interrupted_curve_goes_on_to_the_same_end(
 
 
 @pytest.mark.parametrize(
-    ("pictures", "everything", "batch", "epochs"),
-    [(1259, 1259, 64, 4), (630, 1259, 64, 9), (60, 1259, 60, 76), (20, 30, 16, 4), (10, 30, 10, 4), (2, 2, 2, 4)],
+    ("pictures", "everything", "whole", "batch", "epochs"),
+    [
+        (1259, 1259, 64, 64, 4),
+        (630, 1259, 64, 64, 9),  # 9 steps where there are 19
+        (60, 1259, 64, 60, 76),
+        (20, 30, 16, 16, 4),
+        (10, 30, 16, 10, 4),
+        (20, 30, 64, 20, 4),
+    ],
 )
-def test_every_share_takes_as_many_steps(pictures: int, everything: int, batch: int, epochs: int) -> None:
+def test_every_share_takes_as_many_steps(pictures: int, everything: int, whole: int, batch: int, epochs: int) -> None:
     recipe = Recipe.of(epochs=4, patience=2)
-    found = curve._as_long(recipe, pictures, everything, ("cat", "dog"))
+    found = curve._as_long(recipe, pictures, everything, whole)
     assert (found.batch_size, found.epochs, found.patience) == (batch, epochs, -(-epochs // 2))
-    clocked = curve._as_long(Recipe.of(budget_s=9), pictures, everything, ("cat", "dog"))
+    clocked = curve._as_long(Recipe.of(budget_s=9), pictures, everything, whole)
+    assert curve._as_long(Recipe.of(tune="head"), pictures, everything, whole).batch_size is None
     assert (clocked.batch_size, clocked.epochs, clocked.budget_s) == (batch, None, 9)
 
 

@@ -5,9 +5,9 @@ pictures drawn to train on) and for other pictures to measure on: seeds and pict
 mean over both is estimated as the sum of the two means' variances, which errs on the safe side (Owen, "The Pigeonhole
 Bootstrap" (2007), section 3), with Satterthwaite's degrees of freedom.
 
-What twice the pictures would bring is read off a power law of the error, a line in logarithms with the slope of the last
-levels (Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence" (1994); Hestness et al., "Deep Learning
-Scaling is Predictable, Empirically" (2017), section 3); with few pictures, errors do not follow it yet.
+What twice the pictures would bring is read off a power law of the error, a line in logarithms with the slope of the
+last levels (Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence" (1994); Hestness et al., "Deep
+Learning Scaling is Predictable, Empirically" (2017), section 3); with few pictures, errors do not follow it yet.
 """
 
 from __future__ import annotations

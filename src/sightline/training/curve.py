@@ -65,12 +65,12 @@ def learning_curve(
     """
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one is needed")
-    arguments_of(dataset, arch, recipe, **options)  # what can be told now
+    batch = arguments_of(dataset, arch, recipe, **options)["recipe"]["batch_size"]  # and what can be told now is
     split, shares, numbers = _measured(dataset), _shares(dataset), range(recipe.seed, recipe.seed + seeds)
     network = []
     for seed in numbers:
         for pictures, share in shares.items():
-            one = _as_long(recipe.model_copy(update={"seed": seed}), pictures, max(shares), dataset.classes)
+            one = _as_long(recipe.model_copy(update={"seed": seed}), pictures, max(shares), batch)
             path = out / f"{arch}-n{pictures}-s{seed}"
             with _one_line(progress, f"{pictures:,} pictures, seed {seed}") as part:
                 run = trained(dataset, arch, one, path, workers=workers, progress=part, share=share, **options)
@@ -118,11 +118,10 @@ def _shares(dataset: Dataset) -> dict[int, float]:
     return shares
 
 
-def _as_long(recipe: Recipe, pictures: int, everything: int, classes: tuple[str, ...]) -> Recipe:
-    """`recipe` for `pictures` with the batches of `everything`, as far as they go, and as many steps."""
+def _as_long(recipe: Recipe, pictures: int, everything: int, whole: int) -> Recipe:
+    """`recipe` for `pictures` in the batches of `whole` that `everything` takes, and for as many steps."""
     if recipe.tune == "head":
         return recipe
-    whole = recipe.fitted(everything, classes).batch_size or everything
     batch = min(whole, pictures)
     times = max(1, everything // whole) / (pictures // batch)
     longer = {key: math.ceil(n * times) for key in ("epochs", "patience") if (n := getattr(recipe, key))}
