@@ -22,7 +22,12 @@ LIGHT_ROOMS = (
     "sightline.cli",
     "sightline.api",
 )
-TORCH_FREE = ("sightline.data.prepare", "sightline.data.pixels", "sightline.evaluation.comparison")
+TORCH_FREE = (
+    "sightline.data.prepare",
+    "sightline.data.pixels",
+    "sightline.evaluation.comparison",
+    "sightline.evaluation.curve",
+)
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -62,7 +67,7 @@ def test_the_public_names_are_there() -> None:
         _ = sightline.nothing_like_it
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "compare", "index", "load", "prepare"])
+@pytest.mark.parametrize("name", ["train", "learning_curve", "evaluate", "compare", "index", "load", "prepare"])
 def test_a_verb_is_not_shadowed_by_a_module(name: str) -> None:
     """`sightline.train` is a function; a module of that name would take its place once something imports it."""
     assert importlib.util.find_spec(f"sightline.{name}") is None

@@ -1,7 +1,7 @@
 """Sightline: a folder of pictures to a trained, compared, explained, searchable and served convolutional network.
 
-The verbs (`prepare`, `train`, `compare`, `evaluate`, `load`, `index`) and the nouns are loaded when they are first
-asked for, so importing the package costs nothing.
+The verbs (`prepare`, `train`, `learning_curve`, `compare`, `evaluate`, `load`, `index`) and the nouns are loaded when
+they are first asked for, so importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _HOMES = {
     "compare": "sightline.api",
     "evaluate": "sightline.api",
     "index": "sightline.api",
+    "learning_curve": "sightline.api",
     "load": "sightline.api",
     "prepare": "sightline.api",
     "train": "sightline.api",

@@ -21,7 +21,7 @@ from sightline.run import Run, place
 if TYPE_CHECKING:
     from sightline.search.index import Index
 
-__all__ = ["compare", "evaluate", "export", "index", "load", "prepare", "train"]
+__all__ = ["compare", "evaluate", "export", "index", "learning_curve", "load", "prepare", "train"]
 
 EPOCHS, AUTO_BUDGET = 20, "5m"  # of a training whose length nobody gave; the second of `tune="auto"`
 
@@ -53,27 +53,42 @@ def train(
     that differ from it (lr, seed ...), and those of `training.train` (size, stem, style, device ...). From then on the
     process sizes torch's threads by the processors it may use.
     """
-    from sightline.models.pretrained import IMAGENET, find_weights, place
     from sightline.training import train as carry_out
 
-    if weights is not None and options.get("tune") in (None, "auto") and epochs is None:
-        budget = budget or AUTO_BUDGET
-    recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
-    if arch is None and weights is None:
-        raise UserError("train needs a network: name it with --arch, or begin with --weights")
     if out is not None:
         check_vacant(Path(out))
-    wanted = {"style": rest.get("style"), "stem": rest.get("stem")}
-    if weights == IMAGENET:
-        place(weights, arch, **wanted)  # what can be told before a download is, and missing data too
-    elif weights is not None:
-        rest["weights"] = find_weights(weights, arch)
-    dataset = prepare(data, progress=progress)
-    if weights == IMAGENET:
-        rest["weights"] = find_weights(weights, arch, **wanted, progress=progress)
-    network = str(arch) if weights is None else rest["weights"].arch
+    dataset, network, recipe, rest = _asked(data, arch, weights, epochs, budget, options, progress)
     out = Path(out) if out else _fresh(Path("runs") / f"{network}-{dataset.name}-s{recipe.seed}")
     return carry_out(dataset, network, recipe, out, progress=progress, **rest)
+
+
+def learning_curve(
+    data: Any,
+    arch: str | None = None,
+    *,
+    seeds: int = 1,
+    weights: str | Path | None = None,
+    epochs: int | None = None,
+    budget: str | None = None,
+    out: str | Path | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train on 5, 10, 25, 50 and 100 % of the training pictures, `seeds` times, and say whether more would help.
+
+    Hand-engineered features are measured on the same pictures. The Runs go to `out`/ARCH-nPICTURES-sSEED
+    (runs/curve-ARCH-DATA unless given); those that are there are kept or resumed. Of `weights` the head is tuned unless
+    `tune` is given: that looks at each picture once, for all trainings. All else is as in `train`. Returns the
+    learning-curve document, with `path`, the directory of the Runs.
+    """
+    from sightline.training.curve import learning_curve as carry_out
+
+    if weights is not None:
+        options["tune"] = options.get("tune") or "head"
+    dataset, network, recipe, rest = _asked(data, arch, weights, epochs, budget, options, progress)
+    out = Path(out) if out else Path("runs") / f"curve-{network}-{dataset.name}"
+    document = carry_out(dataset, network, recipe, out, seeds=seeds, progress=progress, **rest)
+    return {**document, "path": str(out)}
 
 
 def compare(
@@ -210,6 +225,29 @@ def _own_data(sources: Sequence[Run | Bundle]) -> str:
 
 def _run(run: str | Path | Run) -> Run:
     return run if isinstance(run, Run) else Run.open(run)
+
+
+def _asked(
+    data: Any, arch: str | None, weights: str | Path | None, epochs: int | None, budget: str | None,
+    options: dict[str, Any], progress: Progress,
+) -> tuple[Any, str, Any, dict[str, Any]]:  # fmt: skip
+    """The Dataset, the network's name, the Recipe and the other options of one training, as `train` is asked."""
+    from sightline.models.pretrained import IMAGENET, find_weights, place
+
+    if weights is not None and options.get("tune") in (None, "auto") and epochs is None:
+        budget = budget or AUTO_BUDGET
+    recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
+    if arch is None and weights is None:
+        raise UserError("train needs a network: name it with --arch, or begin with --weights")
+    wanted = {"style": rest.get("style"), "stem": rest.get("stem")}
+    if weights == IMAGENET:
+        place(weights, arch, **wanted)  # what can be told before a download is, and missing data too
+    elif weights is not None:
+        rest["weights"] = find_weights(weights, arch)
+    dataset = prepare(data, progress=progress)
+    if weights == IMAGENET:
+        rest["weights"] = find_weights(weights, arch, **wanted, progress=progress)
+    return dataset, str(arch) if weights is None else rest["weights"].arch, recipe, rest
 
 
 def _recipe(

@@ -131,6 +131,23 @@ def test_compare_two_networks_and_an_earlier_run(say: Any) -> None:
     assert again["networks"][0]["histories"] == document["networks"][0]["histories"]
 
 
+def test_a_learning_curve(say: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("PetImages.zip", "--arch", "resnet20", "--epochs", "1", "--size", "16", "--learning-curve")
+    document = say("train", *options)
+    assert (document["kind"], document["path"]) == ("learning-curve", "runs/curve-resnet20-PetImages")
+    place = Path(document["path"])
+    assert (document["report"], document["split"]) == (str(place / "report.html"), "test")
+    for name in ("report.html", "learning-curve.json", "charts/learning-curve.png"):
+        assert (place / name).is_file(), name
+    kept = json.loads((place / "learning-curve.json").read_text(encoding="utf-8"))
+    assert kept["findings"] == document["findings"]
+    assert all(Path(point["run"]).is_dir() for point in document["points"] if point["method"] == "network")
+    assert run(["train", *options]) == 0
+    output = capsys.readouterr().out
+    assert "hand-engineered" in output
+    assert all(f"- {finding}".replace("\u00a0", " ") in output for finding in document["findings"])
+
+
 def test_tables_are_printed_without_json(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,6 +72,19 @@ def test_a_paired_test_is_one_sentence(only_a: int, only_b: int, p_value: float,
     assert plain(wording.paired(pair)) == expected
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-0.004, 0.0213, "−0.4 to +2.1 points"),
+        (0.0, 0.1, "0.0 to +10.0 points"),
+        (None, 0.1, "–"),
+        (0.1, float("nan"), "–"),
+    ],
+)
+def test_the_interval_of_a_difference(low: float | None, high: float | None, expected: str) -> None:
+    assert plain(wording.points_interval({"low": low, "high": high})) == expected
+
+
 def test_control_characters_are_spelt_out() -> None:
     assert wording.printable("a\nb\x1b[31m\u202e") == r"a\nb\x1b[31m\u202e"
     assert wording.printable("98.6\u00a0%") == "98.6\u00a0%"

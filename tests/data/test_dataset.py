@@ -107,3 +107,25 @@ def test_a_changed_manifest_is_refused(dataset: Dataset) -> None:
     changed.save(dataset.path / "manifest.parquet")
     with pytest.raises(UserError, match="does not match its fingerprint"):
         Dataset.open(dataset.path)
+
+
+def test_a_part_has_fewer_training_pictures_and_all_else(dataset: Dataset) -> None:
+    part = dataset.part(0.5, 3)
+    rows, whole = part.rows("train"), dataset.rows("train")
+    assert set(rows) < set(whole)
+    for label, name in enumerate(dataset.classes):
+        assert (part.labels(rows) == label).sum() == round(0.5 * (dataset.labels(whole) == label).sum()), name
+    for split in ("validation", "test"):
+        assert np.array_equal(part.rows(split), dataset.rows(split))
+    assert part.path == dataset.path
+    assert part.fingerprint != dataset.fingerprint
+    assert dataset.part(0.5, 4).fingerprint != part.fingerprint
+    assert dataset.part(0.5, 3).fingerprint == part.fingerprint
+    assert dataset.part(1, 3) is dataset
+    assert Dataset.open(dataset.path).rows("train").tolist() == whole.tolist()  # nothing was written
+
+
+@pytest.mark.parametrize("share", [0, -1, 1.01, float("nan"), float("inf")])
+def test_impossible_shares(dataset: Dataset, share: float) -> None:
+    with pytest.raises(UserError, match="of the training pictures cannot be"):
+        dataset.part(share, 0)

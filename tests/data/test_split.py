@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.data.split import split
+from sightline.data.split import part, split
 from tests.strategies import labelled_groups
 
 PARTS = {"test": 0.15, "validation": 0.15}
@@ -89,3 +89,44 @@ def test_a_large_group_does_not_swallow_a_part() -> None:
 def test_parts_not_asked_for_stay_empty(parts: dict[str, float], names: set[str]) -> None:
     keys = np.random.default_rng(0).integers(0, 256, (50, 32), dtype=np.uint8)
     assert set(split(np.zeros(50, int), np.arange(50), keys, parts, 0)) == names
+
+
+shares = st.floats(0.001, 1)
+
+
+@given(labelled_groups(), shares, shares, st.integers(0, 2**40))
+def test_a_larger_share_holds_the_smaller(case: Case, one: float, other: float, seed: int) -> None:
+    labels, _, keys = case
+    few, many = (part(labels, keys, share, seed) for share in sorted((one, other)))
+    assert not (few & ~many).any()
+    assert part(labels, keys, 1.0, seed).all()
+
+
+@given(labelled_groups(), shares, st.integers(0, 2**40))
+def test_a_share_is_one_of_every_class(case: Case, share: float, seed: int) -> None:
+    labels, _, keys = case
+    chosen = part(labels, keys, share, seed)
+    for label in np.unique(labels):
+        own = chosen[labels == label]
+        assert own.sum() >= 1
+        assert abs(own.sum() - share * len(own)) <= max(0.5, 1 - share * len(own))
+
+
+@given(labelled_groups(), shares, st.integers(0, 2**40), st.randoms(use_true_random=False))
+def test_a_share_follows_from_seed_and_content_alone(case: Case, share: float, seed: int, random: object) -> None:
+    labels, _, keys = case
+    chosen = part(labels, keys, share, seed)
+    assert np.array_equal(part(labels, keys, share, seed), chosen)
+    order = list(range(len(labels)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    assert np.array_equal(part(labels[order], keys[order], share, seed), chosen[order])
+
+
+def test_seeds_draw_different_shares() -> None:
+    labels = np.repeat([0, 1], [500, 500])
+    keys = np.random.default_rng(0).integers(0, 256, (1000, 32), dtype=np.uint8)
+    drawn = np.stack([part(labels, keys, 0.1, seed) for seed in range(40)])
+    assert (drawn.sum(axis=1) == 100).all()
+    # each picture is in 4 of 40 on average; 15 or more has a probability of 1e-5 for each
+    assert drawn.sum(axis=0).max() < 15
+    assert (drawn.sum(axis=0) > 0).mean() > 0.95

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sightline.evaluation.curve import Method, Trial, curve_of, leads, point
+from sightline.evaluation.curve_findings import findings, verdict
 from tests.report.compared import comparison as comparison
 from tests.report.digits import images, targets
 from tests.report.digits import pictures as pictures
@@ -83,3 +85,39 @@ def prediction(picture: str = "digits.npy#4") -> dict[str, Any]:
             {"class": "6", "probability": 0.0002},
         ],
     }
+
+
+def learning_curve(arch: str = "resnet20", *, seeds: int = 3, perfect: bool = False) -> dict[str, Any]:
+    """A learning curve over made answers to 300 pictures; where `perfect`, the last level makes no mistake."""
+    random = np.random.default_rng(5)
+    hardness = random.normal(size=300)
+
+    def trials(method: Method, skills: tuple[float, ...]) -> list[Trial]:
+        made = []
+        for share, number, skill in zip((0.05, 0.1, 0.25, 0.5, 1.0), (60, 126, 315, 630, 1259), skills, strict=True):
+            for seed in range(seeds):
+                right = hardness + random.normal(size=300) < skill
+                run = f"runs/curve/{arch}-n{number}-s{seed}" if method == "network" else None
+                made.append(Trial(method, share, number, seed, right, float(right.mean()), 0.1 * number, run))
+        return made
+
+    network = trials("network", (0.2, 0.8, 1.4, 1.9, 99.0 if perfect else 2.4))
+    handmade = trials("handmade", (0.4, 0.6, 0.8, 1.0, 1.2))
+    counts = {"train": 1259, "validation": 240, "test": 300}
+    document = {
+        "kind": "learning-curve",
+        "arch": arch,
+        "tune": None,
+        "dataset": {"name": "digits", "fingerprint": "9c1e4b7a" * 8, "classes": [*"0123456789"], "counts": counts},
+        "split": "test",
+        "n": 300,
+        "seeds": list(range(seeds)),
+        "points": [point(trial, "test") for trial in (*network, *handmade)],
+        "curves": [curve_of(network), curve_of(handmade)],
+        "leads": leads(network, handmade),
+        "handmade": {"side": 8, "orientations": 9, "cell": 2, "block": 2, "colours": [16]},
+        "machine": {"processors": 2},
+        "versions": {"sightline": "0.1.0"},
+        "command": "sightline train digits --learning-curve",
+    }
+    return {**document, "verdict": verdict(document["curves"][0]), "findings": findings(document)}

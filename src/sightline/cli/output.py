@@ -92,5 +92,7 @@ class Bars:
 
             yield advance
         seconds = time.perf_counter() - began
-        parts = (f"{named(title):<14}", f"{whole(done)} {unit}", duration(seconds), f"{rate(done / seconds)} {unit}/s")
-        note("  ".join((*parts, figures)).rstrip())
+        parts = [f"{named(title):<14}", duration(seconds), figures]
+        if done:
+            parts[1:2] = [f"{whole(done)} {unit}", duration(seconds), f"{rate(done / seconds)} {unit}/s"]
+        note("  ".join(parts).rstrip())

@@ -41,6 +41,14 @@ def write_combination(document: dict[str, Any], out: Path) -> Path:
     return combination_page(document, out)
 
 
+def write_curve(document: dict[str, Any], out: Path) -> Path:
+    """learning-curve.json and report.html (with charts/) in the directory `out`; returns the page."""
+    from sightline.report.pages import curve_page
+
+    write_json(out / "learning-curve.json", document)
+    return curve_page(document, out / "report.html")
+
+
 def write_search_page(document: dict[str, Any], out: Path) -> Path:
     """The page of a search: each query with its neighbours."""
     from sightline.report.pages import search_page

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli.curve import LearningCurve, Seeds, finish
 from sightline.cli.export import became
 from sightline.cli.output import Bars, note, print_json, print_line, print_table
 from sightline.cli.parameters import (
@@ -82,23 +85,31 @@ def command(
     cache_budget: CacheBudget = 2.0,
     workers: Workers = None,
     seed: Seed = 0,
+    learning_curve: LearningCurve = False,
+    seeds: Seeds = None,
     json: Json = False,
 ) -> None:
     """Train a network on pictures, all its layers; the run ends in a verified bundle.
 
     With --weights it begins with these, and takes pictures as they ask for; a file described by a .json of the same
-    name beside it needs no --arch.
+    name beside it needs no --arch. With --learning-curve a run for every share of the pictures, a page of what they
+    bring, and hand-engineered features beside; what is in --out already is kept or resumed.
 
     Interrupt it at any time: `sightline train --resume RUN` continues, on a CPU to the last bit.
     """
     from sightline import api
 
+    if seeds is not None and not learning_curve:
+        raise UserError("--seeds belongs to --learning-curve: `sightline compare` trains several seeds as well")
+    if resume is not None and learning_curve:
+        raise UserError("--learning-curve goes on by itself: give the command it began with, without --resume")
     if resume is not None:
         run = resumed(resume, data, arch or weights)
     elif data is None or (arch is None and weights is None):
         raise UserError("train needs DATA and --arch or --weights, as `sightline train photos.zip --arch resnet18`")
     else:
-        run = api.train(
+        begin: Callable[..., Any] = partial(api.learning_curve, seeds=seeds or 1) if learning_curve else api.train
+        made = begin(
             data,
             arch,
             weights=weights,
@@ -129,6 +140,9 @@ def command(
             seed=seed,
             progress=Bars(),
         )
+        if learning_curve:
+            return finish(made, json=json)
+        run = made
     evaluation = api.evaluate(run, progress=Bars()) if run.document["data"]["counts"]["test"] else None
     if json:
         print_json({"kind": "training", "path": str(run.path), "run": run.document, "evaluation": evaluation})

@@ -50,6 +50,14 @@ def interval(summary: Mapping[str, Any]) -> str:
     return f"{low * 100:.1f} to {percent(high)}"
 
 
+def points_interval(summary: Mapping[str, Any]) -> str:
+    """The low and high of a difference of two shares: −0.4 to +2.1 points."""
+    low, high = summary.get("low"), summary.get("high")
+    if not (_known(low) and _known(high)):
+        return UNKNOWN
+    return f"{points(low).removesuffix(f'{_NBSP}points')} to {points(high)}"
+
+
 def decimal(value: float | None, digits: int = 3) -> str:
     """A plain number with that many decimals."""
     return f"{value:.{digits}f}" if _known(value) else UNKNOWN

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sightline.core.errors import UserError, closest, named
 from sightline.data.layout import SPLITS, safe
 from sightline.data.manifest import NOTED, QUARANTINED, Manifest
 from sightline.data.pictures import open_picture
+from sightline.data.split import part
 
 FORMAT = 1
 MANIFEST, DOCUMENT = "manifest.parquet", "dataset.json"
@@ -60,6 +61,23 @@ class Dataset:
         if split not in SPLITS:
             raise UserError(f'unknown split "{named(split)}"{closest(split, SPLITS)}: use {", ".join(SPLITS)}')
         return np.flatnonzero(self.table.split == split)
+
+    def part(self, share: float, seed: int) -> Dataset:
+        """The same with only a `share` of the training pictures, drawn from `seed`; a Dataset of its own fingerprint.
+
+        Every class keeps that share, and at least one picture; of one seed, a larger share holds every smaller one.
+        UserError unless `share` is in (0, 1].
+        """
+        if not 0 < share <= 1:
+            raise UserError(f"a share of {share:g} of the training pictures cannot be: it is above 0 and at most 1")
+        if share == 1:
+            return self
+        rows = self.rows("train")
+        kept = part(self.labels(rows), self.table.sha256[rows], share, seed)
+        split = self.table.split.copy()
+        split[rows[~kept]] = ""
+        table = replace(self.table, split=split)
+        return replace(self, table=table, fingerprint=table.fingerprint(self.classes))
 
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The class numbers of `rows`, int64."""

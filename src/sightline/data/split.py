@@ -29,6 +29,19 @@ def split(labels: np.ndarray, groups: np.ndarray, keys: np.ndarray, parts: dict[
     return np.asarray(["train", *parts], dtype="<U10")[chosen[member]]
 
 
+def part(labels: np.ndarray, keys: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which of N rows make a `share` in (0, 1] of them, bool [N]: of every class that share, and at least one row.
+
+    `labels` and `keys` as for `split`. Of one seed, a larger share holds every smaller one.
+    """
+    order = _order(keys, np.arange(len(labels)), len(labels), seed)
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        of_class = order[labels[order] == label]
+        chosen[of_class[: max(1, round(share * len(of_class)))]] = True
+    return chosen
+
+
 def _order(keys: np.ndarray, member: np.ndarray, count: int, seed: int) -> np.ndarray:
     """The groups, sorted by a hash of the seed and of the group's smallest picture hash."""
     words = np.ascontiguousarray(keys).view(">u8")

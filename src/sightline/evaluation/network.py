@@ -121,12 +121,15 @@ def _label(way: dict[str, Any], ways: Sequence[dict[str, Any]]) -> str:
 
 
 def _top1(members: Sequence[tuple[Run, Bundle]], dataset: Dataset, split: str, progress: Progress) -> dict[str, Any]:
-    """Top-1 on a split that may be empty."""
-    count = len(dataset.rows(split))
-    if not count:
+    """Top-1 on a split that may be empty; of the training pictures on those that a Run was trained on."""
+    if not len(dataset.rows(split)):
         return _figure([], None, None)
-    answers = (answer(bundle, dataset, split, progress, keep=run.path) for run, bundle in members)
-    return _shares([float((a.logits.argmax(axis=1) == a.labels).mean()) for a in answers], count)
+    right = []
+    for run, bundle in members:
+        answers = answer(bundle, dataset, split, progress, keep=run.path)
+        taken = dataset.part(run.document["arguments"].get("share", 1.0), run.seed).rows(split)
+        right.append((answers.logits.argmax(axis=1) == answers.labels)[np.isin(answers.rows, taken)])
+    return _shares([float(one.mean()) for one in right], len(right[0]))
 
 
 def _shares(values: list[float], count: int) -> dict[str, Any]:

@@ -145,8 +145,8 @@ def environment(pictures: Mapping[str, bytes]) -> Environment:
         colour=palette.network_colour,
     )
     words = (
-        wording.percent, wording.points, wording.interval, wording.decimal, wording.whole, wording.scaled, wording.size,
-        wording.duration, wording.rate, wording.p_value, wording.paired,
+        wording.percent, wording.points, wording.interval, wording.points_interval, wording.decimal, wording.whole,
+        wording.scaled, wording.size, wording.duration, wording.rate, wording.p_value, wording.paired,
     )  # fmt: skip
     made.filters.update({word.__name__: word for word in words})
     return made

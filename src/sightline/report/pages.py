@@ -1,8 +1,8 @@
 """The pages: one for each kind of document, and one that joins several of them.
 
-Documents are plain JSON objects with a `kind`: "comparison", "combination", "dataset", "search" or "prediction".
-Pictures are encoded thumbnails by picture name. Each function writes one self-contained HTML file, and the PNG of each
-of its charts into `charts/` beside it, and returns the path of the HTML file.
+Documents are plain JSON objects with a `kind`: "comparison", "combination", "learning-curve", "dataset", "search" or
+"prediction". Pictures are encoded thumbnails by picture name. Each function writes one self-contained HTML file, and
+the PNG of each of its charts into `charts/` beside it, and returns the path of the HTML file.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ def comparison_page(document: Document, pictures: Pictures, out: Path) -> Path:
 
 def combination_page(document: Document, out: Path) -> Path:
     """What many views and many networks bring; it shows no pictures."""
+    return report_page([document], {}, out)
+
+
+def curve_page(document: Document, out: Path) -> Path:
+    """The learning curve of one network."""
     return report_page([document], {}, out)
 
 
@@ -65,6 +70,10 @@ def _sections(documents: Sequence[Document]) -> list[Section]:
             from sightline.report.combination import combination_sections
 
             sections += combination_sections(document)
+        elif document["kind"] == "learning-curve":
+            from sightline.report.curve import curve_sections
+
+            sections += curve_sections(document)
         elif document["kind"] not in ("search", "prediction"):
             raise ValueError(f"no page for a document of kind {document['kind']!r}")
     sections += search_sections([d for d in documents if d["kind"] == "search"])
@@ -85,6 +94,8 @@ def _title(documents: Sequence[Document]) -> str:
         return f"{listed} on {main['dataset']['name']}"
     if main["kind"] == "combination":
         return f"Views and networks on {main['dataset']['name']}"
+    if main["kind"] == "learning-curve":
+        return f"The learning curve of {main['arch']} on {main['dataset']['name']}"
     if main["kind"] == "dataset":
         return str(main["name"])
     return f"Searched in {main['index']}" if main["kind"] == "search" else "What the network says"
@@ -93,7 +104,7 @@ def _title(documents: Sequence[Document]) -> str:
 def _subtitle(documents: Sequence[Document]) -> str:
     """How many classes and pictures the figures stand on."""
     main = _main(documents)
-    if main["kind"] in ("comparison", "combination"):
+    if main["kind"] in ("comparison", "combination", "learning-curve"):
         counts, classes = main["dataset"]["counts"], main["dataset"]["classes"]
     elif main["kind"] == "dataset":
         counts = {split: sum(by_class.values()) for split, by_class in main["counts"].items()}

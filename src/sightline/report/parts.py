@@ -76,7 +76,8 @@ def _machine(machine: Document) -> list[tuple[str, str]]:
 
 def _fingerprints(documents: Sequence[Document]) -> list[tuple[str, str]]:
     """The data the figures hold for, by the beginning of its fingerprint."""
-    data = [d.get("dataset", d) for d in documents if d["kind"] in ("comparison", "combination", "dataset")]
+    kinds = ("comparison", "combination", "learning-curve", "dataset")
+    data = [d.get("dataset", d) for d in documents if d["kind"] in kinds]
     return list(dict.fromkeys((f"data, {d['name']}", str(d["fingerprint"])[:16]) for d in data))
 
 

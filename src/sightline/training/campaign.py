@@ -24,24 +24,34 @@ def campaign(
     progress: Progress = SILENT,
     **options: Any,
 ) -> list[Run]:
-    """A finished Run for each of `archs` and each of `seeds` seeds, in `out`/ARCH-sSEED.
-
-    What is there already is kept when it is finished and was started with the same arguments, and resumed when it is
-    not finished; UserError when its arguments differ. `options` are `train`'s.
-    """
+    """A Run for each of `archs` and each of `seeds` seeds, `trained` in `out`/ARCH-sSEED; `options` are `train`'s."""
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one is needed")
     runs = []
     for seed in range(recipe.seed, recipe.seed + seeds):
         for arch in archs:
             one = recipe.model_copy(update={"seed": seed})
-            runs.append(_one(dataset, arch, one, out / f"{arch}-s{seed}", progress, options))
+            runs.append(trained(dataset, arch, one, out / f"{arch}-s{seed}", progress=progress, **options))
     return runs
 
 
-def _one(dataset: Dataset, arch: str, recipe: Recipe, path: Path, progress: Progress, options: dict[str, Any]) -> Run:
+def trained(
+    dataset: Dataset,
+    arch: str,
+    recipe: Recipe,
+    path: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Run:
+    """The finished Run at `path`; `options` are `train`'s.
+
+    One that is there already is kept when it is finished and was started with the same arguments, and resumed when it
+    is not finished; UserError when its arguments differ.
+    """
     if not path.exists():
-        return train(dataset, arch, recipe, path, progress=progress, **options)
+        return train(dataset, arch, recipe, path, workers=workers, progress=progress, **options)
     run = Run.open(path)
     wanted, found = arguments_of(dataset, arch, recipe, **options), run.document["arguments"]
     wanted["data"] = found.get("data")  # the fingerprint says whether it is the same, wherever it lies now
@@ -51,4 +61,4 @@ def _one(dataset: Dataset, arch: str, recipe: Recipe, path: Path, progress: Prog
         raise UserError(
             f"{named(path)} was started otherwise ({', '.join(differing)}): choose another --out, or remove it"
         )
-    return run if run.document["status"] == "done" else resume(run, progress=progress)
+    return run if run.document["status"] == "done" else resume(run, workers=workers, progress=progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,12 @@ from sightline.models import Network, create
 from sightline.models.pretrained import locate
 from sightline.models.weights import load_weights
 from sightline.run import Run
+from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
 from sightline.training.frozen import Frozen, Views
 from sightline.training.head import Head, Labelled, fit_head
-from sightline.training.inputs import Normalise, normalised, plain_preprocess
+from sightline.training.inputs import Normalise, normalised, plain_preprocess, share_of
 from sightline.training.journal import Journal
 from sightline.training.loop import LAST, Training
 from sightline.training.range_test import range_test
@@ -40,7 +40,10 @@ from sightline.training.tuning import Rest, Thaw, begins_at, freeze, freeze_all_
 
 @dataclass(frozen=True)
 class Material:
-    """What a training works with since `began` (of time.perf_counter); `network` is changed by it."""
+    """What a training works with since `began` (of time.perf_counter); `network` is changed by it.
+
+    `dataset` holds the training pictures the Run asks for, `pixels` and what is kept beside them all there are.
+    """
 
     run: Run
     dataset: Dataset
@@ -61,13 +64,6 @@ class Material:
         """The checkpoint that a resumed training goes on from."""
         return self.run.path / "checkpoints" / LAST
 
-    @property
-    def origin(self) -> dict[str, Any]:
-        """All that decides what the frozen layers make of a picture, but for how many of them there are."""
-        arguments = self.run.document["arguments"]
-        described = {key: arguments[key] for key in ("arch", "stem", "style", "preprocess")}
-        return {**described, "weights": arguments["weights"]["sha256"]}
-
 
 @dataclass(frozen=True)
 class Fitted:
@@ -82,15 +78,22 @@ class Fitted:
     on_cuda: bool = False
 
 
+def origin(run: Run) -> dict[str, Any]:
+    """All that decides what the frozen layers of a tuned `run` make of a picture, but for how many they are."""
+    arguments = run.document["arguments"]
+    described = {key: arguments[key] for key in ("arch", "stem", "style", "preprocess")}
+    return {**described, "weights": arguments["weights"]["sha256"]}
+
+
 def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Material:
     """What `run` says, opened: its pictures decoded, its network built, with the weights it begins with."""
     began = time.perf_counter()
     arguments, recipe = run.document["arguments"], Recipe.of(**run.document["arguments"]["recipe"])
-    rows = dataset.rows("train")
     given = Preprocess.from_dict(arguments["preprocess"]) if "preprocess" in arguments else None
-    plain = given or plain_preprocess(dataset, rows, arguments["size"])
+    plain = given or plain_preprocess(dataset, dataset.rows("train"), arguments["size"])
     pixels = Pixels(dataset, plain, budget_bytes=arguments["cache_bytes"], workers=workers, progress=progress)
-    preprocess = given or normalised(plain, pixels, rows)
+    dataset = share_of(dataset, arguments)
+    preprocess = given or normalised(plain, pixels, dataset.rows("train"))
     pixels.read(dataset.rows("validation")[:1])  # is decoded now, and not in the time of the first epoch
     torch.set_num_threads(cpu_quota())
     torch.manual_seed(recipe.seed)
@@ -181,9 +184,11 @@ def _source(material: Material, begin: int, split: str) -> tuple[PixelSource, np
             x = module.eval()(x)
         return x.permute(0, 2, 3, 1).contiguous().numpy()
 
-    frozen = _frozen(material, torch.inference_mode()(maps), {"begin": begin})
-    views = material.recipe.views if split == "train" else 1
-    return Views([frozen.of(rows, view) for view in range(views)]), np.arange(views * len(rows)), np.tile(labels, views)
+    source = {**origin(material.run), "begin": begin}
+    frozen = Frozen(material.pixels, torch.inference_mode()(maps), source, **_distorting(material))
+    count = material.recipe.views if split == "train" else 1
+    views = Views([frozen.of(split, view) for view in range(count)])
+    return views, views.rows(frozen.places(rows, split)), np.tile(labels, count)
 
 
 def _fit_head(material: Material) -> Fitted:
@@ -206,12 +211,12 @@ def _set_head(material: Material) -> tuple[Head, bytes]:
     Also `kept_graph`'s graph of the network.
     """
     network, dataset, recipe = material.network.eval(), material.dataset, material.recipe
-    graph, session = kept_graph(network, material.preprocess, material.origin)
-    frozen = _frozen(material, lambda images: session.run(images, only=("embedding",)).embedding, {"embedding": 1})
+    graph, session = kept_graph(network, material.preprocess, origin(material.run))
+    frozen = embeddings(material.run, material.pixels, session, **_distorting(material))
     labelled = {}
     for split, views in (("train", recipe.views), ("validation", 1)):
         rows = dataset.rows(split)
-        found = [frozen.of(rows, view) for view in range(views)]
+        found = [frozen.of(split, view)[frozen.places(rows, split)] for view in range(views)]
         labelled[split] = Labelled(np.concatenate(found), np.tile(dataset.labels(rows), views))
     head = fit_head(labelled["train"], labelled["validation"], len(dataset.classes))
     with torch.no_grad():
@@ -220,17 +225,21 @@ def _set_head(material: Material) -> tuple[Head, bytes]:
     return head, graph
 
 
-def _frozen(material: Material, compute: Callable[[np.ndarray], np.ndarray], which: dict[str, int]) -> Frozen:
+def embeddings(run: Run, pixels: Pixels, session: Session, **options: Any) -> Frozen:
+    """The embeddings that a `session` of `run`'s graph computes; they do not depend on its head."""
+    source = {**origin(run), "embedding": 1}
+    return Frozen(pixels, lambda images: session.run(images, only=("embedding",)).embedding, source, **options)
+
+
+def _distorting(material: Material) -> dict[str, Any]:
+    """How views after the first are made, as Frozen takes it, and who watches."""
     recipe = material.recipe
-    return Frozen(
-        pixels=material.pixels,
-        compute=compute,
-        source={**material.origin, **which},
-        distort=material.distort,
-        how={"mirror": recipe.mirror, "crop": recipe.crop},
-        seed=recipe.seed,
-        progress=material.progress,
-    )
+    return {
+        "distort": material.distort,
+        "how": {"mirror": recipe.mirror, "crop": recipe.crop},
+        "seed": recipe.seed,
+        "progress": material.progress,
+    }
 
 
 def _begin_with(network: Network, run: Run, progress: Progress) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from sightline.core.kept import kept
-from sightline.core.progress import Progress
-from sightline.data.augment import Augment
+from sightline.core.progress import SILENT, Progress
+from sightline.data.augment import Augment, unchanged
 from sightline.data.pixels import Pixels
 
 BATCH = 32
@@ -23,30 +23,37 @@ BATCH = 32
 class Frozen:
     """`compute` makes of uint8 pictures [B, S, S, C] float32 [B, ...]; `source` is all that decides what comes out.
 
-    Views after the first see the pictures through `distort`, which `how` describes, drawn from (`seed`, view) alone.
+    It is computed for whole splits of the Dataset that `pixels` read, and trainings on a share of one take theirs from
+    that. Views after the first see the pictures through `distort`, which `how` describes, drawn from (`seed`, view)
+    alone.
     """
 
     pixels: Pixels
     compute: Callable[[np.ndarray], np.ndarray]
     source: dict[str, Any]
-    distort: Augment
-    how: dict[str, Any]
-    seed: int
-    progress: Progress
+    progress: Progress = SILENT
+    distort: Augment = unchanged
+    how: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
 
-    def of(self, rows: np.ndarray, view: int = 0) -> np.ndarray:
-        """What comes out for manifest `rows`, float32 [N, ...], memory-mapped; UserError when there is no room."""
+    def of(self, split: str, view: int = 0) -> np.ndarray:
+        """What comes out for the pictures of a split, float32 [N, ...], memory-mapped; UserError without room."""
+        rows = self.pixels.dataset.rows(split)
         if not len(rows):
             return np.empty((0, *self._form()), np.float32)
         decides = [
             self.source,
             self.pixels.dataset.fingerprint,
-            rows.tolist(),
+            split,
             [view, self.seed, self.how] if view else 0,
         ]
         name = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
         path = self.pixels.dataset.path / "cache" / f"frozen-{name}.npy"
         return kept(path, (len(rows), *self._form()), np.float32, lambda: self._computed(rows, view), "kept features")
+
+    def places(self, rows: np.ndarray, split: str) -> np.ndarray:
+        """Where in `of(split)` the manifest `rows` are, int64."""
+        return np.searchsorted(self.pixels.dataset.rows(split), rows)
 
     def _form(self) -> tuple[int, ...]:
         """The shape of what comes out for a picture, found with one without content."""
@@ -73,6 +80,10 @@ class Views:
     """Several arrays of one length as a source of pixels: row r is row r % N of view r // N."""
 
     views: Sequence[np.ndarray]
+
+    def rows(self, places: np.ndarray) -> np.ndarray:
+        """The rows of `places` in each of the views, one view after the other."""
+        return np.concatenate([places + number * len(view) for number, view in enumerate(self.views)])
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Those `rows`, a new array."""

@@ -50,12 +50,13 @@ def fit_head(train: Labelled, validation: Labelled, classes: int) -> Head:
     held = np.arange(len(train.labels)) % HELD_OUT == HELD_OUT - 1
     if not held.any():
         return _path(train, train, classes, STRENGTHS[:1])
-    chosen = _path(_those(train, ~held), _those(train, held), classes)
+    chosen = _path(those(train, ~held), those(train, held), classes)
     final = _path(train, train, classes, (chosen.trials[chosen.best]["l2"],))
     return Head(final.weight, final.bias, chosen.trials, chosen.best)
 
 
-def _those(labelled: Labelled, which: np.ndarray) -> Labelled:
+def those(labelled: Labelled, which: np.ndarray) -> Labelled:
+    """The part of `labelled` at the places `which`."""
     return Labelled(labelled.embeddings[which], labelled.labels[which])
 
 

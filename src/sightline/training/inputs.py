@@ -1,6 +1,8 @@
-"""What enters a network in training: the Preprocess that fits the pictures, and the normalisation it asks for."""
+"""What enters a network in training: which pictures, the Preprocess that fits them, the normalisation it asks for."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +27,11 @@ class Normalise(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The normalised batch."""
         return (x.float().div_(255) - self.mean) / self.std
+
+
+def share_of(dataset: Dataset, arguments: dict[str, Any]) -> Dataset:
+    """`dataset` with the training pictures that a run of these `arguments` takes: all, or a share by its seed."""
+    return dataset.part(arguments.get("share", 1.0), arguments["recipe"]["seed"])
 
 
 def fitting_size(dataset: Dataset, rows: np.ndarray, default: int) -> int:

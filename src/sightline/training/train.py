@@ -24,7 +24,7 @@ from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.footprint import Footprint
-from sightline.training.inputs import fitting_size
+from sightline.training.inputs import fitting_size, share_of
 from sightline.training.loop import Diverged, Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import count
@@ -70,11 +70,13 @@ def arguments_of(
     device: Device = "auto",
     cache_bytes: int = CACHE_BYTES,
     weights: Weights | None = None,
+    share: float = 1.0,
 ) -> dict[str, Any]:
     """Everything that decides a training, with every open choice made: what run.json keeps and `resume` goes by.
 
     `size` (pixels) is the network's own unless the pictures are smaller; the small stem serves up to 64 pixels.
-    `weights` bring size, stem, style and all of their preprocess along; what else is given goes before.
+    `weights` bring size, stem, style and all of their preprocess along; what else is given goes before. Where a `share`
+    of the training pictures is all it trains on, drawn from the recipe's seed, the size still suits all of them.
     """
     network = architecture(arch)
     rows = dataset.rows("train")
@@ -103,11 +105,12 @@ def arguments_of(
     footprint = Footprint.of(
         arch, classes=len(dataset.classes), channels=3, size=size, stem=stem, style=style, device=device
     )
-    fitted = recipe.fitted(len(rows), dataset.classes, footprint.most)
-    if 1 in (fitted.batch_size, len(rows)) and not learns_from_one(arch, size, stem=stem, style=style):
+    pictures = len(dataset.part(share, recipe.seed).rows("train"))
+    fitted = recipe.fitted(pictures, dataset.classes, footprint.most)
+    if 1 in (fitted.batch_size, pictures) and not learns_from_one(arch, size, stem=stem, style=style):
         raise UserError(
             f"{named(arch)} cannot be trained on one picture of {size} pixels a step, batch norm needs two values: "
-            + ("use --batch 2 or more" if len(rows) > 1 else f"{named(dataset.path)} has no second training picture")
+            + ("use --batch 2 or more" if pictures > 1 else f"{named(dataset.path)} has no second training picture")
         )
     return {
         "arch": arch,
@@ -119,6 +122,7 @@ def arguments_of(
         "data": str(dataset.path),
         "recipe": fitted.model_dump(),
         **begun,
+        **({"share": share} if share != 1 else {}),
     }
 
 
@@ -152,7 +156,8 @@ def _check(weights: Weights, dataset: Dataset, arguments: dict[str, Any]) -> dic
 
 def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
     """What run.json says when the training begins."""
-    counts = {split: len(dataset.rows(split)) for split in ("train", "validation", "test")}
+    taken = share_of(dataset, arguments)
+    counts = {split: len(taken.rows(split)) for split in ("train", "validation", "test")}
     return {
         "format": 1,
         "status": "running",
