@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from sightline.evaluation.answers import answer
 from sightline.evaluation.comparison import compare, evaluate
 from sightline.evaluation.metrics import mcnemar
 from sightline.run import Run
-from tests.tiny_network import make_run
+from tests.tiny_network import make_run, prototypes, write
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,19 @@ def test_the_pictures_shown_open(document: dict[str, Any], digits: Dataset) -> N
     for one in document["disagreements"]:
         assert (one["a_says"] == one["true"]) != (one["b_says"] == one["true"])
     assert all(m["predicted"] != m["true"] for m in document["mistakes"])
+
+
+def test_a_seed_that_collapsed_is_named(digits: Dataset, tmp_path: Path) -> None:
+    good, dead = (make_run(tmp_path / f"r{seed}", digits, seed=seed, noise=0.02) for seed in (0, 1))
+    shutil.rmtree(dead.path / "bundle")
+    weight, bias = prototypes(digits)
+    write(dead.path / "bundle", weight, bias + 1000 * (np.arange(10) == 3), arch="prototype")
+    document = compare([good, dead], digits)
+    (network,) = document["networks"]
+    (one,) = network["collapsed"]
+    assert (one["seed"], one["commonest"], one["classes"]) == (1, 1.0, 10)
+    assert one["recall"] == pytest.approx(0.1)
+    assert document["findings"][0].startswith("prototype has learnt nothing yet in 1 of 2 trainings (seed 1): it gives")
 
 
 def test_one_run_alone(runs: list[Run], digits: Dataset) -> None:

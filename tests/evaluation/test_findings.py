@@ -191,6 +191,34 @@ def test_the_worst_confusion(confusion: list[list[int]], seeds: int, said: str) 
     assert sentences(network("a", 0.98, confusion=confusion, seeds=seeds))[2].endswith(said)
 
 
+SAME = {"commonest": 0.98, "recall": 0.34, "classes": 3}
+GUESSES = {"commonest": 0.4, "recall": 0.35, "classes": 3}
+
+
+def test_a_collapsed_network_is_told_before_anything_else() -> None:
+    dead, alive = network("dead", 0.33), network("alive", 0.9)
+    dead["collapsed"], alive["collapsed"] = [{"seed": 0, **SAME}], []
+    found = sentences(dead, alive, pairs=[pair("dead", "alive", 1, 200)])
+    assert len(found) == 4
+    assert found[0] == (
+        "dead has learnt nothing yet: it gives the same answer to 98.0 % of the test pictures; train it for longer, or "
+        "with a lower --lr; deep residual networks also start better with --zero-init."
+    )
+    assert found[1].startswith("alive is best")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"), [([1], "in 1 of 3 trainings (seed 1): "), ([0, 2], "in 2 of 3 trainings (seeds 0 and 2): ")]
+)
+def test_the_seeds_that_collapsed_are_named(seeds: list[int], said: str) -> None:
+    dead = network("dead", 0.33, seeds=3)
+    dead["collapsed"] = [{"seed": seed, **GUESSES} for seed in seeds]
+    assert sentences(dead)[0].startswith(
+        f"dead has learnt nothing yet {said}it gets 35.0 % of the test pictures right in the mean of the classes, where "
+        "guessing gets 33.3 %; train it"
+    )
+
+
 @given(
     tops=st.lists(st.floats(0, 1), min_size=1, max_size=4),
     train=st.one_of(st.none(), st.floats(0, 1)),

@@ -8,7 +8,7 @@ from torch import nn
 
 from sightline.core.errors import UserError
 from sightline.models import create
-from sightline.models.layers import add, concatenate, scaled
+from sightline.models.layers import add, concatenate, scaled, silence_branches
 
 
 @given(st.integers(1, 4096), st.floats(0.01, 8))
@@ -62,3 +62,26 @@ def test_leaky_relu_takes_the_place_of_every_relu(name: str) -> None:
     slopes = [m.negative_slope for m in leaky.modules() if isinstance(m, nn.LeakyReLU)]
     assert slopes == [0.01] * count
     assert not any(isinstance(m, nn.ReLU) for m in leaky.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "block", "branches"),
+    [
+        ("resnet20", "layer1.1", 9),
+        ("resnet50", "layer1.1", 16),
+        ("mobilenet_v2", "features.3", 10),
+        ("efficientnet_b0", "features.2.1", 9),
+        ("plain20", "layer1.1", 0),
+        ("googlenet_small", "inception3a", 0),
+    ],
+)
+def test_a_silenced_block_is_its_shortcut(name: str, block: str, branches: int) -> None:
+    network = create(name, num_classes=2).eval()
+    silence_branches(network)
+    scales = [m.weight for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert sum(not scale.any() for scale in scales) == branches
+    part = network.get_submodule(block)
+    channels = next(m for m in part.modules() if isinstance(m, nn.Conv2d)).in_channels
+    x = torch.rand(2, channels, 8, 8)
+    y = part(x)
+    assert (y.shape == x.shape and torch.equal(y, x)) == (branches > 0)

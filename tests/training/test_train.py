@@ -216,6 +216,22 @@ def test_a_diverging_loss_stops_with_advice_and_keeps_what_was_good(digits: Data
     assert Run.open(tmp_path / "run").document["status"] == "diverged"
 
 
+def test_a_network_that_learnt_nothing_says_so_and_silenced_branches_stay_silent(
+    digits: Dataset, plain: Run, tmp_path: Path
+) -> None:
+    still = recipe(epochs=1, lr=1e-9, zero_init=True)
+    run = train(digits, "resnet20", still, tmp_path / "run")
+    collapsed = run.document["results"]["collapsed"]
+    assert collapsed["classes"] == 10
+    assert collapsed["recall"] < 0.15
+    (row,) = run.history()
+    assert (row["validation_recall"], row["validation_commonest"]) == (collapsed["recall"], collapsed["commonest"])
+    scales = {k: v for k, v in load_file(run.path / "bundle/model.safetensors").items() if k.endswith("bn2.weight")}
+    assert len(scales) == 9
+    assert all(np.abs(scale).max() < 1e-6 for scale in scales.values())
+    assert plain.document["results"]["collapsed"] is None
+
+
 @pytest.mark.slow
 def test_patience_ends_a_run_that_no_longer_improves(digits: Dataset, tmp_path: Path) -> None:
     run = train(digits, "resnet20", recipe(epochs=30, lr=1e-12, patience=2), tmp_path / "run")

@@ -28,6 +28,7 @@ from sightline.cli.parameters import (
     Schedule,
     Seed,
     Side,
+    ZeroInit,
 )
 from sightline.core.errors import UserError, named
 from sightline.core.wording import decimal, duration, interval, percent, rate, scaled, size
@@ -46,6 +47,7 @@ def command(
     optimizer: Optimizer = None,
     lr: Lr = None,
     schedule: Schedule = None,
+    zero_init: ZeroInit = None,
     mirror: Mirror = None,
     precision: Precision = None,
     device: Device = "auto",
@@ -75,6 +77,7 @@ def command(
         optimizer=optimizer,
         lr=lr,
         schedule=schedule,
+        zero_init=zero_init,
         mirror=mirror,
         precision=precision,
         device=device,

@@ -81,6 +81,9 @@ Views = Annotated[
     ),
 ]
 Crop = Annotated[bool | None, typer.Option("--crop/--no-crop", help="Pad and crop at random.", show_default="crop")]
+ZeroInit = Annotated[
+    bool | None, typer.Option("--zero-init/--no-zero-init", help="From scratch, begin residual blocks as shortcuts.")
+]
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")]
 CacheBudget = Annotated[float, typer.Option(min=0, max=1e9, help="Gigabytes of decoded pictures to keep on disk.")]
 Out = Annotated[Path | None, typer.Option(help="The directory to write.", show_default=False)]

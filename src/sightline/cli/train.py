@@ -45,6 +45,7 @@ from sightline.cli.parameters import (
     Views,
     WeightDecay,
     Workers,
+    ZeroInit,
 )
 from sightline.core.errors import UserError, named
 from sightline.core.wording import duration, interval, percent, rate, scaled, size, whole
@@ -75,6 +76,7 @@ def command(
     schedule: Schedule = None,
     label_smoothing: Smoothing = None,
     auxiliary_weight: Auxiliary = None,
+    zero_init: ZeroInit = None,
     mirror: Mirror = None,
     crop: Crop = None,
     patience: Patience = None,
@@ -128,6 +130,7 @@ def command(
             schedule=schedule,
             label_smoothing=label_smoothing,
             auxiliary_weight=auxiliary_weight,
+            zero_init=zero_init,
             mirror=mirror,
             crop=crop,
             patience=patience,
@@ -191,6 +194,10 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
     print_table(f"{run.arch} on {run.document['data']['name']}", ["figure", "value"], rows, left=2)
     if "depths" in results:
         show_depths(results["depths"], run.document["data"])
+    if results.get("collapsed"):
+        from sightline.evaluation.collapse import ADVICE, Spread
+
+        print_line(f"warning: the network {Spread(**results['collapsed']).told('validation')}: {ADVICE}")
     if "weights" in run.document:
         print_line(f"weights {became(run.document['weights'])}")
     print_line(f"run     {run.path}")

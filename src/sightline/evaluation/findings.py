@@ -16,6 +16,7 @@ from typing import Any
 
 from sightline.core.errors import named
 from sightline.core.wording import SIGNIFICANT, duration, p_value, rate, scaled
+from sightline.evaluation.collapse import ADVICE, Spread
 from sightline.evaluation.metrics import wilson
 
 SAME_FRAC = 0.05  # times and speeds closer than this differ by nothing one would notice
@@ -26,10 +27,28 @@ _Document = Mapping[str, Any]
 
 
 def findings(networks: Sequence[_Document], pairs: Sequence[_Document], dataset: _Document) -> list[str]:
-    """Three sentences about a comparison document's `networks`, `pairs` and `dataset`."""
+    """Three sentences about a comparison document's `networks`, `pairs` and `dataset`.
+
+    Before them one about each network that has collapsed.
+    """
     ranked = sorted(networks, key=lambda network: -network["top1"]["mean"])
     count = dataset["counts"]["test"]
-    return [_best(ranked, pairs, count), _cost(ranked), _errs(ranked[0], dataset["classes"], count)]
+    return [
+        *(_collapsed(network) for network in ranked if network.get("collapsed")),
+        _best(ranked, pairs, count),
+        _cost(ranked),
+        _errs(ranked[0], dataset["classes"], count),
+    ]
+
+
+def _collapsed(network: _Document) -> str:
+    """A network that learnt nothing in some of its trainings, and what to try."""
+    trainings, of = network["collapsed"], len(network["seeds"])
+    seeds = _listed([str(one["seed"]) for one in trainings])
+    which = f" in {len(trainings)} of {of} trainings (seed{'s' if len(trainings) > 1 else ''} {seeds})"
+    one = trainings[0]
+    spread = Spread(one["commonest"], one["recall"], one["classes"])
+    return f"{_name(network)} has learnt nothing yet{which if of > 1 else ''}: it {spread.told('test')}; {ADVICE}."
 
 
 def _best(ranked: Sequence[_Document], pairs: Sequence[_Document], count: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from sightline.bundle import softmax
 from sightline.core.progress import SILENT, Progress
 from sightline.evaluation.answers import Answers, answer, pixels_for
+from sightline.evaluation.collapse import Spread
 from sightline.evaluation.metrics import Metrics, bins, measure, t_interval, wilson
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ def measure_network(
         "per_class": _mean_per_class(metrics),
         "confusion": np.sum([m.confusion for m in metrics], axis=0).tolist(),
         "calibration": _calibration(probabilities, tests),
+        "collapsed": [
+            {"seed": run.seed, **asdict(spread)}
+            for run, test in zip(runs, tests, strict=True)
+            if (spread := Spread.of(test.logits.argmax(axis=1), test.labels)).collapsed
+        ],
         "histories": [{"seed": run.seed, "rows": run.history()} for run in runs],
     }
     return Network(figures, tests[0].rows, tests[0].labels, np.mean(probabilities, axis=0))

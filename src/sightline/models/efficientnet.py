@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import UserError
-from sightline.models.layers import Classified, add, initialise_for_relu, scaled, unit, without_halvings
+from sightline.models.layers import Classified, Residual, add, initialise_for_relu, scaled, unit, without_halvings
 
 # Table 1: expansion, kernel, stride of the first, channels, repetitions
 STAGES = (
@@ -83,7 +83,7 @@ class StochasticDepth(nn.Module):
         return x * (torch.empty(len(x), 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(kept) / kept)
 
 
-class MBConv(nn.Module):
+class MBConv(Residual):
     """1x1 up to `expansion` times the channels, depthwise, squeeze-and-excitation, linear 1x1 down, and a shortcut."""
 
     def __init__(
@@ -101,6 +101,11 @@ class MBConv(nn.Module):
         )
         self.residual = stride == 1 and channels_in == channels
         self.stochastic_depth = StochasticDepth(left_out)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The batch norm that ends the branch."""
+        return cast(nn.Sequential, self.block[-1])[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, channels, h / stride, w / stride], rounded up."""

@@ -88,6 +88,17 @@ class Hidden(Classified):
         return self.classifier[:-1](self.avgpool(feature_map).flatten(1))
 
 
+class Residual(nn.Module, ABC):
+    """A block that adds a shortcut to its branch where `residual` is true."""
+
+    residual: bool
+
+    @property
+    @abstractmethod
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The batch norm that ends the branch."""
+
+
 def scaled(channels: int, width: float) -> int:
     """`channels` times `width`, to the nearest multiple of 8 that loses no more than a tenth (MobileNet's rule).
 
@@ -195,3 +206,14 @@ def initialise_to_keep_signals(layers: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def silence_branches(network: nn.Module) -> None:
+    """Scale the last batch norm of every residual branch by zero, so that a block begins as its shortcut alone.
+
+    The network is then as shallow as can be in its first steps, and learns how deep to be (Goyal et al. 2017,
+    section 5.1; He et al. 2019, section 3.1, "zero gamma"). Networks without shortcuts stay as they are.
+    """
+    for module in network.modules():
+        if isinstance(module, Residual) and module.residual:
+            nn.init.zeros_(module.last_norm.weight)

@@ -12,10 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 from torch import Tensor, nn
 
-from sightline.models.layers import Classified, Network, add, initialise_for_relu, scaled, unit, without_halvings
+from sightline.models.layers import (
+    Classified,
+    Network,
+    Residual,
+    add,
+    initialise_for_relu,
+    scaled,
+    unit,
+    without_halvings,
+)
 
 # v1, Table 1: channels and stride of each depthwise separable convolution. The table gives the last one stride 2, but
 # its sizes (7x7 in, 7x7 out) and its sum of multiply-adds want 1.
@@ -61,7 +71,7 @@ class MobileNetV1(Network):
         return feature_map.mean((2, 3))
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(Residual):
     """1x1 up to `expansion` times the channels, depthwise 3x3, linear 1x1 down, a shortcut where no size changes."""
 
     def __init__(self, channels_in: int, channels: int, stride: int, expansion: int, make: Unit) -> None:
@@ -73,6 +83,11 @@ class InvertedResidual(nn.Module):
             *make(inside, channels, 1, activation=None),
         )
         self.residual = stride == 1 and channels_in == channels
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The batch norm that ends the branch."""
+        return cast(nn.BatchNorm2d, self.conv[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, channels, h / stride, w / stride], rounded up."""

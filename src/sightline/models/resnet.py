@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.errors import UserError, named
-from sightline.models.layers import Network, add, initialise_for_relu
+from sightline.models.layers import Network, Residual, add, initialise_for_relu
 
 Shortcut = Callable[[int, int, int], nn.Module | None]
 
@@ -56,7 +56,7 @@ class Pad(nn.Module):
         return convolution
 
 
-class Basic(nn.Module):
+class Basic(Residual):
     """Two 3x3 convolutions and a shortcut; without one (None) it is a piece of a plain network."""
 
     expansion = 1
@@ -71,6 +71,11 @@ class Basic(nn.Module):
         self.residual = shortcut is not None
         self.downsample = shortcut(channels_in, channels, stride) if shortcut else None
 
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The batch norm that ends the branch."""
+        return self.bn2
+
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, channels, h / stride, w / stride]."""
         y = self.relu(self.bn1(self.conv1(x)))
@@ -80,7 +85,7 @@ class Basic(nn.Module):
         return self.relu(y)
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Residual):
     """1x1 down to `channels`, 3x3, 1x1 up to four times as many, and a shortcut unless it is None."""
 
     expansion = 4
@@ -101,6 +106,11 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.residual = shortcut is not None
         self.downsample = shortcut(channels_in, channels_out, stride) if shortcut else None
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The batch norm that ends the branch."""
+        return self.bn3
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, 4 * channels, h / stride, w / stride]."""

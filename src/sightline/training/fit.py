@@ -22,6 +22,7 @@ from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import kept_graph, with_head
 from sightline.models import Network, create
+from sightline.models.layers import silence_branches
 from sightline.models.pretrained import locate
 from sightline.models.weights import load_weights
 from sightline.run import Run
@@ -104,6 +105,8 @@ def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) 
         stem=arguments["stem"],
         style=arguments["style"],
     )
+    if recipe.zero_init:
+        silence_branches(network)
     material = Material(run, dataset, recipe, pixels, preprocess, network, progress, began)
     if material.last.exists():
         load_checkpoint(material.last, network, None)

@@ -26,12 +26,14 @@ from sightline.core.errors import UserError
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment
 from sightline.data.loaders import Loader
+from sightline.evaluation.collapse import Spread
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import training_mode
 
 CHECK_EVERY = 10
 LAST = "last.safetensors"
+VALIDATION = ("validation_loss", "validation_top1", "validation_recall", "validation_commonest")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -163,19 +165,21 @@ class Training:
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float | None]:
-        """Loss (no smoothing) and top-1 on the validation pictures; None where there are none."""
+        """Loss (no smoothing), top-1 and the answers' Spread on the validation pictures; None where there are none."""
         if len(self.validation.rows) == 0:
-            return {"validation_loss": None, "validation_top1": None}
+            return dict.fromkeys(VALIDATION)
         self.model.eval()
-        loss, hits = 0.0, 0
+        loss, said = 0.0, []
         for images, labels in self.validation.epoch():
             labels = self.fabric.to_device(labels)
             inputs = self.normalise(self.fabric.to_device(images))
             logits = self.model(inputs.contiguous(memory_format=torch.channels_last)).float()
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-            hits += int((logits.argmax(1) == labels).sum())
-        count = len(self.validation.rows)
-        return {"validation_loss": loss / count, "validation_top1": hits / count}
+            said.append(logits.argmax(1))
+        answers, truth = torch.cat(said).cpu().numpy(), self.validation.labels
+        spread = Spread.of(answers, truth)
+        figures = (loss / len(truth), float((answers == truth).mean()), spread.recall, spread.commonest)
+        return dict(zip(VALIDATION, figures, strict=True))
 
     def _leave(self, state: State, tally: Tally, seconds: float) -> NoReturn:
         """Stop in the middle of an epoch, with everything written down that continuing needs."""

@@ -40,6 +40,7 @@ class Recipe(BaseModel):
     decay: Literal["weights", "all"] = Field(default="weights", description="what decays: biases and norms too or not")
     schedule: Schedule = "one_cycle"
     tune: Tune | None = Field(default=None, description="which layers of given weights are trained; none from scratch")
+    zero_init: bool = Field(default=False, description="residual blocks begin as their shortcuts, from scratch")
     views: int = Field(default=1, ge=1, le=64, description="passes over the pictures to keep, all but one distorted")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     auxiliary_weight: float = Field(default=0.3, ge=0, description="weight of auxiliary heads' loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sightline.core.machine import PeakMemory, describe, keeping_freed_memory, v
 from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
 from sightline.data.preprocess import Preprocess
+from sightline.evaluation.collapse import Spread
 from sightline.export.onnx import export
 from sightline.models import STYLES, architecture, check_size, learns_from_one
 from sightline.models.pretrained import Weights
@@ -235,5 +237,15 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
         "trained_parameters": trained,
         "macs": count_macs(model, (1, preprocess.channels, preprocess.size, preprocess.size)),
         "validation": validation,
+        "collapsed": _collapsed(best, dataset),
     }
     return run.update(status="done", results=results)
+
+
+def _collapsed(best: dict[str, Any], dataset: Dataset) -> dict[str, Any] | None:
+    """The Spread of the best epoch's answers where the network has collapsed; None else, or where nobody looked."""
+    if best.get("validation_recall") is None:  # a fitted head's trials, or no validation pictures
+        return None
+    classes = len(np.unique(dataset.labels(dataset.rows("validation"))))
+    spread = Spread(best["validation_commonest"], best["validation_recall"], classes)
+    return asdict(spread) if spread.collapsed else None
