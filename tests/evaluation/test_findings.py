@@ -214,8 +214,8 @@ def test_the_seeds_that_collapsed_are_named(seeds: list[int], said: str) -> None
     dead = network("dead", 0.33, seeds=3)
     dead["collapsed"] = [{"seed": seed, **GUESSES} for seed in seeds]
     assert sentences(dead)[0].startswith(
-        f"dead has learnt nothing yet {said}it gets 35.0 % of the test pictures right in the mean of the classes, where "
-        "guessing gets 33.3 %; train it"
+        f"dead has learnt nothing yet {said}it gets 35.0 % of the test pictures right in the mean of the classes, "
+        "where guessing gets 33.3 %; train it"
     )
 
 

@@ -72,7 +72,7 @@ def test_every_chart_is_drawn_and_nothing_sticks_out(browser: Browser, report: P
             return {id: box.id, marks: marks.length, width: frame?.width, height: frame?.height, room: box.clientWidth};
         })"""
     )
-    assert len(charts) == 11
+    assert len(charts) == 13
     for chart in charts:
         assert chart["marks"] >= 2, chart
         assert chart["height"] > 80, chart

@@ -20,6 +20,8 @@ def every_chart(document: dict[str, Any]) -> dict[str, Any]:
     return {
         "loss": charts.curves(networks, "loss"),
         "learning": charts.curves(networks, "top1"),
+        "loss by time": charts.curves(networks, "loss", "seconds"),
+        "learning by time": charts.curves(networks, "top1", "seconds"),
         "accuracy": charts.accuracy(networks),
         "classes": charts.per_class(networks),
         "calibration": charts.calibration(networks),
@@ -75,8 +77,35 @@ def test_curves_hold_every_epoch_of_every_seed_and_leave_out_what_is_no_number()
     networks[0]["histories"][0]["rows"][3]["train_loss"] = float("nan")
     networks[0]["histories"][0]["rows"][4]["validation_loss"] = None
     found = records(specification(charts.curves(networks, "loss")))
-    assert len(found) == 2 * 2 * 30 * 2 - 2
-    assert {record["part"] for record in found} == {"train", "validation"}
+    thin = [record for record in found if "seed" in record]
+    assert len(thin) == 2 * 2 * 30 * 2 - 2
+    assert {record["part"] for record in thin} == {"train", "validation"}
+
+
+def test_the_thick_line_is_the_mean_as_far_as_all_seeds_came() -> None:
+    networks = comparison(("resnet20",), seeds=2)["networks"]
+    first, second = (history["rows"] for history in networks[0]["histories"])
+    del second[20:]
+    for row in second:
+        row["seconds"] *= 3
+    found = records(specification(charts.curves(networks, "top1", "seconds")))
+    means = {r["epoch"]: r for r in found if "seed" not in r and r["part"] == "validation"}
+    assert list(means) == list(range(1, 21))
+    both = first[9]["validation_top1"], second[9]["validation_top1"]
+    assert means[10]["value"] == pytest.approx(sum(both) / 2)
+    assert means[10]["along"] == pytest.approx((first[9]["seconds"] + second[9]["seconds"]) / 2 / 60)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit", "last"), [(100, "seconds", 100), (600, "minutes", 10), (9000, "hours", 2.5)]
+)
+def test_training_time_is_told_in_a_unit_that_suits_it(seconds: float, unit: str, last: float) -> None:
+    networks = comparison(("resnet20",), seeds=1)["networks"]
+    for row in networks[0]["histories"][0]["rows"]:
+        row["seconds"] = seconds * row["epoch"] / 30
+    spec = specification(charts.curves(networks, "loss", "seconds"))
+    assert spec["encoding"]["x"]["title"].startswith(unit)
+    assert max(record["along"] for record in records(spec)) == pytest.approx(last)
 
 
 def test_a_confusion_matrix_keeps_right_and_wrong_apart() -> None:

@@ -66,7 +66,7 @@ def test_every_chart_has_its_specification_and_its_png(report: Path) -> None:
     parsed = read(report)
     blocks = {a["id"]: json.loads(text) for a, text in parsed.scripts if a.get("type") == "application/json"}
     wanted = [attributes["data-spec"] for attributes in parsed.all("div") if "data-spec" in attributes]
-    assert len(wanted) == 11
+    assert len(wanted) == 13
     assert set(blocks) == {"themes", *wanted}
     assert {path.stem for path in (report.parent / "charts").glob("*.png")} == {str(name)[5:] for name in wanted}
 

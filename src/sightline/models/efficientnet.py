@@ -105,7 +105,7 @@ class MBConv(Residual):
     @property
     def last_norm(self) -> nn.BatchNorm2d:
         """The batch norm that ends the branch."""
-        return cast(nn.Sequential, self.block[-1])[-1]
+        return cast(nn.BatchNorm2d, cast(nn.Sequential, self.block[-1])[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels_in, h, w] to [N, channels, h / stride, w / stride], rounded up."""

@@ -29,38 +29,76 @@ IN_TWO_LINES = (
 _Records = list[dict[str, Any]]
 
 
-def curves(networks: Sequence[Mapping[str, Any]], measure: Literal["loss", "top1"]) -> Chart:
-    """Loss or accuracy by epoch: solid validation, dashed training; thin lines are seeds, thick ones their mean."""
+def curves(
+    networks: Sequence[Mapping[str, Any]], measure: Literal["loss", "top1"], over: Literal["epoch", "seconds"] = "epoch"
+) -> Chart:
+    """Loss or accuracy over epochs or training time: solid validation, dashed training.
+
+    Of several seeds thin lines are each one's, thick ones their mean, as far as all of them came.
+    """
     import altair as alt
 
-    records = [
-        {"network": network["arch"], "seed": history["seed"], "part": part, "epoch": row["epoch"], "value": value}
+    unit, title = _unit(networks) if over == "seconds" else (1.0, "epoch")
+    records = _points(networks, measure, over, unit)
+    scale, axis = (_loss_scale if measure == "loss" else _accuracy_scale)(records)
+    spoken = "cross-entropy loss" if measure == "loss" else "top-1 accuracy"
+    whole = 1 if over == "epoch" else alt.Undefined
+    where = ["epoch:Q", *([alt.Tooltip("along:Q", title=title, format=".3~g")] if over == "seconds" else [])]
+    channels: dict[str, Any] = {
+        "x": alt.X("along:Q", title=title, axis=alt.Axis(tickCount=6, tickMinStep=whole, grid=False)),
+        "y": alt.Y("value:Q", scale=scale, axis=axis, title=spoken),
+        "color": _network_colour(networks),
+        "strokeDash": alt.StrokeDash(
+            "part:N", scale=alt.Scale(domain=["validation", "train"], range=[[1, 0], [5, 4]]), title=None
+        ),
+        "tooltip": ["network:N", "part:N", *where, alt.Tooltip("value:Q", title=spoken, format=".4~f")],
+    }
+    clip = measure == "top1"  # its axis leaves the first epochs out
+    dots = any(len(history["rows"]) < 2 for network in networks for history in network["histories"])  # no line of one
+    several = any(len(network["histories"]) > 1 for network in networks)
+    mean = chart_of(_means(records) if several else records)
+    thick = mean.mark_line(strokeWidth=2.25, clip=clip, point=dots).encode(**channels)
+    if not several:
+        return flexible(thick, height=300)
+    thin = chart_of(records).mark_line(strokeWidth=1, opacity=0.35, clip=clip).encode(**channels, detail="seed:N")
+    return flexible(alt.layer(thin, thick), height=300)
+
+
+def _points(networks: Sequence[Mapping[str, Any]], measure: str, over: str, unit: float) -> _Records:
+    """What every seed of every network measured at the end of its epochs; `along` is `over` in units."""
+    return [
+        {"network": network["arch"], "seed": history["seed"], "part": part, "epoch": row["epoch"],
+         "along": row[over] / unit, "value": value}
         for network in networks
         for history in network["histories"]
         for row in history["rows"]
+        if row.get(over) is not None
         for part, value in (("train", row.get(f"train_{measure}")), ("validation", row.get(f"validation_{measure}")))
         if value is not None and math.isfinite(value)
-    ]
-    scale, axis = (_loss_scale if measure == "loss" else _accuracy_scale)(records)
-    base = chart_of(records).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=6, grid=False)),
-        color=_network_colour(networks),
-        strokeDash=alt.StrokeDash(
-            "part:N", scale=alt.Scale(domain=["validation", "train"], range=[[1, 0], [5, 4]]), title=None
-        ),
-    )
-    clip = measure == "top1"  # its axis leaves the first epochs out
-    dots = any(len(history["rows"]) < 2 for network in networks for history in network["histories"])  # no line of one
-    title = "cross-entropy loss" if measure == "loss" else "top-1 accuracy"
-    seeds = base.mark_line(strokeWidth=1, opacity=0.35, clip=clip).encode(
-        y=alt.Y("value:Q", scale=scale, axis=axis, title=title), detail="seed:N"
-    )
-    mean = base.mark_line(strokeWidth=2.25, clip=clip, point=dots).encode(
-        y=alt.Y("mean(value):Q", scale=scale, axis=axis, title=title),
-        tooltip=["network:N", "part:N", "epoch:Q", alt.Tooltip("mean(value):Q", title=title, format=".4~f")],
-    )
-    several = any(len(network["histories"]) > 1 for network in networks)
-    return flexible(alt.layer(seeds, mean) if several else mean, height=300)
+    ]  # fmt: skip
+
+
+def _means(records: _Records) -> _Records:
+    """The mean over the seeds of each network at each epoch that all its seeds reached."""
+    groups: dict[tuple[str, str, int], _Records] = {}
+    seeds: dict[str, set[int]] = {}
+    for record in records:
+        groups.setdefault((record["network"], record["part"], record["epoch"]), []).append(record)
+        seeds.setdefault(record["network"], set()).add(record["seed"])
+    return [
+        {"network": network, "part": part, "epoch": epoch,
+         **{key: sum(one[key] for one in group) / len(group) for key in ("along", "value")}}
+        for (network, part, epoch), group in groups.items()
+        if len(group) == len(seeds[network])
+    ]  # fmt: skip
+
+
+def _unit(networks: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
+    """Seconds of the unit that suits the longest training, and the axis' title."""
+    rows = [row for network in networks for history in network["histories"] for row in history["rows"]]
+    longest = max((row["seconds"] for row in rows if row.get("seconds") is not None), default=0.0)
+    fitting = next((one for one in ((3600.0, "hours"), (60.0, "minutes")) if longest >= 2 * one[0]), (1.0, "seconds"))
+    return fitting[0], f"{fitting[1]} of training, validation included"
 
 
 def accuracy(networks: Sequence[Mapping[str, Any]]) -> Chart:
@@ -270,9 +308,9 @@ def _loss_scale(records: _Records) -> tuple[Any, Any]:
 
 
 def _accuracy_scale(records: _Records) -> tuple[Any, Any]:
-    """From the worst accuracy after the first tenth of the epochs: the first steep rise must not flatten the rest."""
+    """From the worst accuracy after the first tenth of the axis: the first steep rise must not flatten the rest."""
     import altair as alt
 
-    last = max((record["epoch"] for record in records), default=0)
-    settled = [record["value"] for record in records if record["epoch"] > last / 10] or [0.0]
+    last = max((record["along"] for record in records), default=0)
+    settled = [record["value"] for record in records if record["along"] > last / 10] or [0.0]
     return alt.Scale(domain=[min(0.95, math.floor(min(settled) * 20) / 20), 1]), alt.Axis(format=".0%", tickCount=6)

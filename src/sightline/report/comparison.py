@@ -72,11 +72,21 @@ def _training(networks: Sequence[Document]) -> Section | None:
     if not any(history["rows"] for network in networks for history in network["histories"]):
         return None
     figures = [
-        Figure("loss", "Loss", charts.curves(networks, "loss")),
-        Figure("learning", "Accuracy", charts.curves(networks, "top1")),
+        Figure("loss", "Loss by epoch", charts.curves(networks, "loss")),
+        Figure("learning", "Accuracy by epoch", charts.curves(networks, "top1")),
     ]
+    if len(networks) > 1 and all(_timed(network) for network in networks):
+        figures += [
+            Figure("loss-time", "Loss by training time", charts.curves(networks, "loss", "seconds")),
+            Figure("learning-time", "Accuracy by training time", charts.curves(networks, "top1", "seconds")),
+        ]
     several = any(len(network["histories"]) > 1 for network in networks)
     return Section("training", "Training", "training.html.j2", {"networks": networks, "several": several}, figures)
+
+
+def _timed(network: Document) -> bool:
+    """Whether it is known when each epoch of the network ended."""
+    return all(row.get("seconds") is not None for history in network["histories"] for row in history["rows"])
 
 
 def _confusion(document: Document) -> Section:
