@@ -14,14 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.bundle import Bundle
 from sightline.core.artifact import check_vacant
-from sightline.core.errors import UserError
+from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
 from sightline.run import Run, place
 
 if TYPE_CHECKING:
     from sightline.search.index import Index
 
-__all__ = ["compare", "evaluate", "export", "index", "learning_curve", "load", "prepare", "train"]
+__all__ = [
+    "compare",
+    "evaluate",
+    "export",
+    "index",
+    "learning_curve",
+    "load",
+    "prepare",
+    "reproduce",
+    "train",
+]
 
 EPOCHS, AUTO_BUDGET = 20, "5m"  # of a training whose length nobody gave; the second of `tune="auto"`
 
@@ -119,6 +129,49 @@ def compare(
     out = Path(out) if out else Path("runs") / f"compare-{dataset.name}"
     trained = campaign(dataset, archs, recipe, out, seeds=seeds, progress=progress, **rest)
     return {**measure([*trained, *earlier], dataset, progress=progress), "path": str(out)}
+
+
+def reproduce(
+    experiment: str,
+    data: Any = None,
+    *,
+    quick: bool = False,
+    budget: str | None = None,
+    seeds: int | None = None,
+    size: int | None = None,
+    out: str | Path | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> dict[str, Any]:
+    """Carry out an experiment: "inception-vs-resnet", GoogLeNet and ResNet-50 for the same wall time on CIFAR-10.
+
+    `data` are other pictures to take. `budget` is each training's ("30m"), with `seeds` (3) and `size` (32 pixels);
+    `quick` is a look in ten minutes (4m, 1, 16). The Runs go to `out`, runs/inception-vs-resnet-DATA unless given; the
+    same call again goes on with them. `options` are `compare`'s. Returns the experiment document, with `path`, the
+    directory of the Runs.
+    """
+    from sightline.training import inception_vs_resnet as asked
+    from sightline.training.device import spoken
+    from sightline.training.recipe import seconds
+
+    if experiment != asked.NAME:
+        raise UserError(f'unknown experiment "{named(experiment)}": there is {asked.NAME}')
+    length = asked.QUICK if quick else asked.WHOLE
+    budget, seeds, size = budget or length.budget, seeds or length.seeds, size or length.size
+    _recipe(None, budget, asked.NETWORKS, dict(options))  # before what may be a long download
+    try:
+        dataset = prepare(data or asked.DATA, progress=progress)
+    except UserError as error:
+        if data:
+            raise
+        raise UserError(f"{error}; or name pictures that are here with --data") from None
+    out = Path(out) if out else Path("runs") / f"{asked.NAME}-{dataset.name}{'-quick' if quick else ''}"
+    comparison = compare(
+        dataset, asked.NETWORKS, seeds=seeds, budget=budget, size=size, stem=asked.STEM, out=out, progress=progress,
+        **options,
+    )  # fmt: skip
+    path, on = comparison.pop("path"), spoken(options.get("device", "auto"))
+    return {**asked.outcome(comparison, budget_s=seconds(budget), size=size, on=on), "path": path}
 
 
 def evaluate(

@@ -32,6 +32,8 @@ def plain(text: str) -> str:
         (wording.scaled(40_813_184), "41 M"),
         (wording.scaled(999_900), "1.0 M"),
         (wording.scaled(980), "980"),
+        (wording.scaled(139_815e9), "140 T"),
+        (wording.scaled(2.5e15), "2.5 P"),
         (wording.size(1_310_000_000), "1.3 GB"),
         (wording.size(742), "742 B"),
         (wording.duration(0.42), "0.4 s"),

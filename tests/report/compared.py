@@ -13,6 +13,7 @@ from tests.report.digits import targets
 FIGURES = {  # parameters, MACs, seconds, training images/s, running images/s, peak bytes, skill
     "resnet20": (272_474, 40_813_184, 74.2, 412.0, 3180.0, 742_000_000, 5.2),
     "googlenet": (6_166_250, 1_528_106_240, 492.7, 61.3, 388.4, 1_310_000_000, 5.6),
+    "resnet50": (23_520_842, 1_297_829_888, 492.9, 48.7, 412.0, 1_890_000_000, 5.9),
     "plain20": (269_722, 40_550_000, 61.0, 468.0, 3410.0, 690_000_000, 4.1),
 }
 
@@ -106,7 +107,13 @@ def _network(
         "ece": _summary(0.011, spread * 0.3),
         "train_top1": _summary(train, spread * 0.1),
         "validation_top1": _summary(top1 + 0.002, spread),
-        "gap": {"train_minus_test": train - top1, "validation_minus_test": 0.002},
+        "gap": {
+            "train_minus_test": train - top1,
+            "train_minus_validation": train - top1 - 0.002,
+            "validation_minus_test": 0.002,
+        },
+        "collapsed": [],
+        "epochs": 30.0,
         "train_seconds": seconds,
         "train_images_per_s": train_rate,
         "run_images_per_s": run_rate,
@@ -114,7 +121,7 @@ def _network(
         "per_class": _per_class(confusion // seeds, classes),
         "confusion": confusion.tolist(),
         "calibration": _bins(p, labels),
-        "histories": [{"seed": s, "rows": _history(random, arch, top1, seconds)} for s in range(seeds)],
+        "histories": [{"seed": s, "passes": 30.0, "rows": _history(random, arch, top1, seconds)} for s in range(seeds)],
     }
 
 

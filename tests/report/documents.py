@@ -45,6 +45,15 @@ def dataset(classes: list[str] | None = None) -> dict[str, Any]:
     }
 
 
+def experiment(seeds: int = 3) -> dict[str, Any]:
+    """The course's experiment around a made comparison of its two networks."""
+    from sightline.training.inception_vs_resnet import NETWORKS, outcome
+
+    compared = comparison(NETWORKS, seeds=seeds)
+    document = outcome(compared, budget_s=600, size=32, on="2 processors")
+    return {**document, "command": "sightline reproduce inception-vs-resnet", "path": "runs/experiment"}
+
+
 def search(queries: int = 2) -> dict[str, Any]:
     """The nearest of 600 digits to the first few, by the cosine of their pixels."""
     vectors = images()[:600].reshape(600, 64)

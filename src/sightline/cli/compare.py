@@ -106,6 +106,7 @@ def show(document: dict[str, Any]) -> None:
         ("calibration error", lambda n: percent(n["ece"]["mean"])),
         ("parameters", lambda n: scaled(n["parameters"])),
         ("MACs a picture", lambda n: scaled(n["macs"])),
+        ("epochs", lambda n: decimal(n["epochs"], 1).removesuffix(".0")),
         ("training time", lambda n: duration(n["train_seconds"])),
         ("training images/s", lambda n: rate(n["train_images_per_s"])),
         ("running images/s", lambda n: rate(n["run_images_per_s"])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,31 @@ def write_curve(document: dict[str, Any], out: Path) -> Path:
 
     write_json(out / "learning-curve.json", document)
     return curve_page(document, out / "report.html")
+
+
+def write_experiment(document: dict[str, Any], out: Path) -> Path:
+    """experiment.json and report.html (with charts/) in the directory `out`; returns the page."""
+    from sightline.report.pages import experiment_page
+
+    write_json(out / "experiment.json", document)
+    shown = {**document, "comparison": portable(document["comparison"])}
+    pictures = thumbnails(shown_in(document["comparison"]))
+    names = zip(shown_in(document["comparison"]), shown_in(shown["comparison"]), strict=True)
+    return experiment_page(
+        shown, {short: pictures[name] for name, short in names if name in pictures}, out / "report.html"
+    )
+
+
+def portable(comparison: dict[str, Any]) -> dict[str, Any]:
+    """The comparison with its pictures called by what tells them apart, not by where they lie on this machine."""
+    names = shown_in(comparison)
+    above = os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
+    short = {name: os.path.relpath(name, above) for name in names}
+    renamed = {
+        key: [{**item, "picture": short[item["picture"]]} for item in comparison[key]]
+        for key in ("mistakes", "disagreements")
+    }
+    return {**comparison, **renamed}
 
 
 def write_search_page(document: dict[str, Any], out: Path) -> Path:

@@ -69,10 +69,10 @@ def whole(count: float | None) -> str:
 
 
 def scaled(count: float | None) -> str:
-    """A count to two or three digits: 272 k, 1.2 M, 41 M, 3.8 G."""
+    """A count to two or three digits: 272 k, 1.2 M, 41 M, 3.8 G, 140 T."""
     if not _known(count):
         return UNKNOWN
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for unit, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(count) >= 0.9995 * size:
             return f"{_short(count / size)}{_NBSP}{unit}"
     return f"{count:.0f}"

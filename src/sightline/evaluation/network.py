@@ -97,7 +97,11 @@ def measure_network(
             "train_minus_validation": _difference(train, validation),
             "validation_minus_test": _difference(validation, top1),
         },
-        **{key: _mean_result(runs, key) for key in ("train_seconds", "train_images_per_s", "peak_memory_bytes")},
+        "epochs": _mean([_passes(run) for run in runs]),
+        **{
+            key: _mean([run.document["results"].get(key) for run in runs])
+            for key in ("train_seconds", "train_images_per_s", "peak_memory_bytes")
+        },
         "run_images_per_s": images_per_second(first, dataset, tests[0].rows),
         "per_class": _mean_per_class(metrics),
         "confusion": np.sum([m.confusion for m in metrics], axis=0).tolist(),
@@ -107,7 +111,7 @@ def measure_network(
             for run, test in zip(runs, tests, strict=True)
             if (spread := Spread.of(test.logits.argmax(axis=1), test.labels)).collapsed
         ],
-        "histories": [{"seed": run.seed, "rows": run.history()} for run in runs],
+        "histories": [{"seed": run.seed, "passes": _passes(run), "rows": run.history()} for run in runs],
     }
     return Network(figures, tests[0].rows, tests[0].labels, np.mean(probabilities, axis=0))
 
@@ -157,10 +161,19 @@ def _difference(one: dict[str, Any], other: dict[str, Any]) -> float | None:
     return None if one["mean"] is None or other["mean"] is None else one["mean"] - other["mean"]
 
 
-def _mean_result(runs: Sequence[Run], key: str) -> float | None:
-    """The mean over the seeds of a figure in run.json's results; None where no Run has it."""
-    known = [run.document["results"][key] for run in runs if run.document["results"].get(key) is not None]
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean over the seeds of a figure of their Runs; None where no Run has it."""
+    known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
+
+
+def _passes(run: Run) -> float | None:
+    """How often each training picture was seen; on a budget the last pass may be cut short."""
+    results, recipe = run.document["results"], run.document["arguments"].get("recipe", {})
+    pictures, batch = run.document["data"].get("counts", {}).get("train"), recipe.get("batch_size")
+    if not (pictures and batch and "steps" in results) or recipe.get("tune"):
+        return results.get("epochs")
+    return results["steps"] / max(1, pictures // batch)
 
 
 def images_per_second(bundle: Bundle, dataset: Dataset, rows: np.ndarray) -> float:

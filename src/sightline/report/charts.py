@@ -140,6 +140,30 @@ def accuracy(networks: Sequence[Mapping[str, Any]]) -> Chart:
     return flexible(alt.layer(bars, ticks, dots), height=rows_height(len(networks), each=46))
 
 
+def generalisation(networks: Sequence[Mapping[str, Any]]) -> Chart:
+    """Accuracy on training, validation and test pictures, joined by lines; thin ones are each seed's."""
+    import altair as alt
+
+    parts = (("training", "train_top1"), ("validation", "validation_top1"), ("test", "top1"))
+    known = [(part, n["arch"], n[key]) for n in networks for part, key in parts if n[key]["mean"] is not None]
+    means = [{"part": part, "network": name, "value": figure["mean"]} for part, name, figure in known]
+    seeds = [
+        {"part": part, "network": name, "seed": seed, "value": value}
+        for part, name, figure in known
+        for seed, value in enumerate(figure["values"])
+    ]
+    scale = alt.Scale(zero=False, domain=padded([one["value"] for one in seeds]))
+    channels: dict[str, Any] = {
+        "x": alt.X("part:N", sort=[part for part, _ in parts], title=None, axis=alt.Axis(labelAngle=0, grid=False)),
+        "y": alt.Y("value:Q", scale=scale, title="top-1 accuracy", axis=alt.Axis(format=".1~%", tickCount=5)),
+        "color": _network_colour(networks),
+        "tooltip": ["network:N", "part:N", alt.Tooltip("value:Q", title="top-1 accuracy", format=".2%")],
+    }
+    thick = chart_of(means).mark_line(strokeWidth=2.25, point={"size": 60, "filled": True}).encode(**channels)
+    thin = chart_of(seeds).mark_line(strokeWidth=1, opacity=0.35).encode(**channels, detail="seed:N")
+    return flexible(alt.layer(thin, thick), height=300)
+
+
 def per_class(networks: Sequence[Mapping[str, Any]]) -> Chart:
     """F1 of each class, worst first; of many classes only the `LISTED_CLASSES` worst."""
     import altair as alt

@@ -35,6 +35,16 @@ def curve_page(document: Document, out: Path) -> Path:
     return report_page([document], {}, out)
 
 
+def experiment_page(document: Document, pictures: Pictures, out: Path) -> Path:
+    """An experiment: its question, what its comparison teaches, the networks, the figures, and what papers state."""
+    from sightline.report.experiment import experiment_rules, experiment_sections
+
+    comparison = document["comparison"]
+    sections = [*experiment_sections(document), *closing_sections([{**comparison, "command": document["command"]}])]
+    title = f"{document['title']} {_title([comparison])}"
+    return page(title, sections, out, pictures=pictures, subtitle=_subtitle([comparison]), rules=experiment_rules())
+
+
 def dataset_page(summary: Document, samples: Mapping[str, Sequence[str]], pictures: Pictures, out: Path) -> Path:
     """A Dataset's summary; `samples` names pictures of each class to show."""
     return report_page([{**summary, "kind": "dataset", "samples": samples}], pictures, out)

@@ -60,6 +60,7 @@ def cost(networks: Sequence[Network]) -> Table:
         Column("MACs", _own("macs"), wording.scaled, -1),
         Column("FLOPs", lambda n: None if n.get("macs") is None else 2 * n["macs"], wording.scaled),
         Column("on disk", _own("size_bytes"), wording.size, -1),
+        Column("epochs", _own("epochs"), lambda value: wording.decimal(value, 1).removesuffix(".0")),
         Column("training time", _own("train_seconds"), wording.duration, -1),
         Column("training images/s", _own("train_images_per_s"), wording.rate, 1),
         Column("running images/s", _own("run_images_per_s"), wording.rate, 1),
