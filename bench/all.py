@@ -1,7 +1,8 @@
 """Every benchmark, one after the other, into bench/results/: `python bench/all.py [PICTURES]`.
 
 PICTURES is a folder or archive of photos for the check of a folder; without it that one is left as it is. Wants an
-otherwise idle machine. bench/one_epoch.py, which trains every network for hours, is run by itself.
+otherwise idle machine. bench/one_epoch.py, which trains every network for hours, is run by itself, and so is the
+course's experiment (bench/experiment.py says how).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sightline.core import wording
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "results.md"
 HEAD = """# Results
@@ -25,10 +27,9 @@ def row(figure: dict[str, Any]) -> str:
 
 
 def section(document: dict[str, Any]) -> str:
-    """One benchmark's table."""
-    machine = document["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items() if name != "sightline")
-    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB"
+    """One benchmark's table, or an experiment's outcome."""
+    if document["bench"] == "experiment":
+        return experiment(document)
     lines = [
         f"## {document['title']}",
         "",
@@ -36,11 +37,55 @@ def section(document: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
         *(row(figure) for figure in document["figures"]),
         "",
-        f"n: {document['n']}. {machine['processor']}, {machine['processors']} processors, {memory}. {versions}.",
+        f"n: {document['n']}. {made_on(document)}",
         "",
         f"`{document['command']}`",
     ]
     return "\n".join(lines)
+
+
+def made_on(document: dict[str, Any]) -> str:
+    """The machine and the versions, as a line."""
+    machine = document["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items() if name != "sightline")
+    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB"
+    return f"{machine['processor']}, {machine['processors']} processors, {memory}. {versions}."
+
+
+def experiment(document: dict[str, Any]) -> str:
+    """What an experiment found: a row a network, and what it teaches."""
+    lines = [
+        f"## {document['title']}",
+        "",
+        f"{document['setup']} [The page]({document['page']}).",
+        "",
+        "| network | test top-1 | 95 % interval | validation | training | gap | epochs | training time | images/s |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(network_row(network) for network in document["networks"]),
+        "",
+        *(f"- {finding}" for finding in document["findings"]),
+        "",
+        made_on(document),
+        "",
+        f"`{document['command']}`",
+    ]
+    return "\n".join(lines)
+
+
+def network_row(network: dict[str, Any]) -> str:
+    """One network's figures: means over its seeds."""
+    cells = (
+        network["arch"],
+        wording.percent(network["top1"]["mean"]),
+        wording.interval(network["top1"]),
+        wording.percent(network["validation_top1"]["mean"]),
+        wording.percent(network["train_top1"]["mean"]),
+        wording.points(network["gap"]["train_minus_test"]),
+        wording.decimal(network["epochs"], 1),
+        wording.duration(network["train_seconds"]),
+        wording.rate(network["train_images_per_s"]),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def page() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sightline.report import palette
-from sightline.report.pages import report_page
+from sightline.report.pages import experiment_page, report_page
 from tests.report import documents
 
 if TYPE_CHECKING:
@@ -79,6 +79,25 @@ def test_every_chart_is_drawn_and_nothing_sticks_out(browser: Browser, report: P
         assert 0.9 * chart["room"] <= chart["width"] <= chart["room"] + 1, chart
     assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert troubles == []
+    tab.close()
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1400, "dark"), (400, "light")])
+def test_an_experiment_is_drawn_whole(browser: Browser, tmp_path: Path, width: int, theme: str) -> None:
+    page = experiment_page(documents.experiment(), documents.pictures(), tmp_path / "report.html")
+    troubles: list[str] = []
+    tab = opened(browser, page, width, troubles, color_scheme=theme)
+    marks = tab.evaluate(
+        """[...document.querySelectorAll("[data-spec]")].map(
+            box => box.querySelectorAll(".role-mark path, .role-mark line, .role-mark text").length)"""
+    )
+    assert len(marks) == 10
+    assert min(marks) >= 2
+    blocks = tab.evaluate("[...document.querySelectorAll('svg.block')].map(b => b.getBoundingClientRect().width)")
+    assert len(blocks) == 2
+    assert 100 < min(blocks) <= max(blocks) < width
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert troubles == []
     tab.close()
 
