@@ -234,7 +234,8 @@ def test_every_share_takes_as_many_steps(pictures: int, everything: int, whole: 
     found = curve._as_long(recipe, pictures, everything, whole)
     assert (found.batch_size, found.epochs, found.patience) == (batch, epochs, -(-epochs // 2))
     clocked = curve._as_long(Recipe.of(budget_s=9), pictures, everything, whole)
-    assert curve._as_long(Recipe.of(tune="head"), pictures, everything, whole).batch_size is None
+    head = curve._as_long(Recipe.of(epochs=4, tune="head"), pictures, everything, whole)
+    assert (head.batch_size, head.epochs) == (whole, 4)
     assert (clocked.batch_size, clocked.epochs, clocked.budget_s) == (batch, None, 9)
 
 

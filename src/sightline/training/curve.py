@@ -120,8 +120,8 @@ def _shares(dataset: Dataset) -> dict[int, float]:
 
 def _as_long(recipe: Recipe, pictures: int, everything: int, whole: int) -> Recipe:
     """`recipe` for `pictures` in the batches of `whole` that `everything` takes, and for as many steps."""
-    if recipe.tune == "head":
-        return recipe
+    if recipe.tune == "head":  # which knows neither
+        return recipe.model_copy(update={"batch_size": whole})
     batch = min(whole, pictures)
     times = max(1, everything // whole) / (pictures // batch)
     longer = {key: math.ceil(n * times) for key in ("epochs", "patience") if (n := getattr(recipe, key))}

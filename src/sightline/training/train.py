@@ -104,11 +104,14 @@ def arguments_of(
     stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
     style = style or STYLES[0]
     check_size(arch, size, stem=stem, style=style)
-    footprint = Footprint.of(
-        arch, classes=len(dataset.classes), channels=3, size=size, stem=stem, style=style, device=device
-    )
+
+    def most(batch: int) -> int:
+        return Footprint.of(
+            arch, classes=len(dataset.classes), channels=3, size=size, stem=stem, style=style, device=device
+        ).most(batch)
+
     pictures = len(dataset.part(share, recipe.seed).rows("train"))
-    fitted = recipe.fitted(pictures, dataset.classes, footprint.most)
+    fitted = recipe.fitted(pictures, dataset.classes, most)
     if 1 in (fitted.batch_size, pictures) and not learns_from_one(arch, size, stem=stem, style=style):
         raise UserError(
             f"{named(arch)} cannot be trained on one picture of {size} pixels a step, batch norm needs two values: "
