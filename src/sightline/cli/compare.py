@@ -13,6 +13,7 @@ import typer
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import (
     ARCH_HELP,
+    Augment,
     Batch,
     Budget,
     Data,
@@ -46,6 +47,7 @@ def command(
     optimizer: Optimizer = None,
     lr: Lr = None,
     schedule: Schedule = None,
+    augment: Augment = None,
     mirror: Mirror = None,
     precision: Precision = None,
     device: Device = "auto",
@@ -75,6 +77,7 @@ def command(
         optimizer=optimizer,
         lr=lr,
         schedule=schedule,
+        augment=augment,
         mirror=mirror,
         precision=precision,
         device=device,

@@ -13,7 +13,6 @@ import torch
 
 from sightline.core.kept import kept
 from sightline.core.progress import Progress
-from sightline.data.augment import Augment
 from sightline.data.pixels import Pixels
 
 BATCH = 32
@@ -23,14 +22,15 @@ BATCH = 32
 class Frozen:
     """`compute` makes of uint8 pictures [B, S, S, C] float32 [B, ...]; `source` is all that decides what comes out.
 
-    Views after the first see the pictures through `distort`, which `how` describes, drawn from (`seed`, view) alone.
+    Views after the first see the pictures through `distort`, which `how` describes, drawn from (`seed`, view) alone;
+    it takes uint8 [N, C, S, S] and a seed.
     """
 
     pixels: Pixels
     compute: Callable[[np.ndarray], np.ndarray]
     source: dict[str, Any]
-    distort: Augment
-    how: dict[str, Any]
+    distort: Callable[[torch.Tensor, tuple[int, ...]], torch.Tensor]
+    how: Any
     seed: int
     progress: Progress
 
@@ -62,9 +62,7 @@ class Frozen:
                 advance(len(images))
 
     def _distorted(self, images: np.ndarray, view: int, start: int) -> np.ndarray:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence([self.seed, view, start]).generate_state(1)[0]))
-            moved = self.distort(torch.from_numpy(images).permute(0, 3, 1, 2))
+        moved = self.distort(torch.from_numpy(images).permute(0, 3, 1, 2), (self.seed, view, start))
         return moved.permute(0, 2, 3, 1).contiguous().numpy()
 
 

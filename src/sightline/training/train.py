@@ -24,7 +24,7 @@ from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.footprint import Footprint
-from sightline.training.inputs import fitting_size
+from sightline.training.inputs import fitting_size, plain_preprocess
 from sightline.training.loop import Diverged, Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import count
@@ -100,10 +100,11 @@ def arguments_of(
     stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
     style = style or STYLES[0]
     check_size(arch, size, stem=stem, style=style)
+    channels = (preprocess if weights else plain_preprocess(dataset, rows, size)).channels
     footprint = Footprint.of(
-        arch, classes=len(dataset.classes), channels=3, size=size, stem=stem, style=style, device=device
+        arch, classes=len(dataset.classes), channels=channels, size=size, stem=stem, style=style, device=device
     )
-    fitted = recipe.fitted(len(rows), dataset.classes, footprint.most)
+    fitted = recipe.fitted(len(rows), dataset.classes, footprint.most, channels=channels)
     if 1 in (fitted.batch_size, len(rows)) and not learns_from_one(arch, size, stem=stem, style=style):
         raise UserError(
             f"{named(arch)} cannot be trained on one picture of {size} pixels a step, batch norm needs two values: "
