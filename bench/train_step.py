@@ -7,8 +7,8 @@ the bare loop only repeats forward, backward and step on one ready float batch. 
 machine whose speed wanders over seconds slows both alike; in several processes, as where a process happens to lie in
 memory is worth a percent or two either way. Both keep the memory they free, as `sightline train` does; a second line
 sets the bare loop so against the bare loop with the C library's own way, in as many processes. The share of the data
-pipeline is what our loop spends waiting for distorted pixels and normalising them. Pictures are random: the time of a step
-does not depend on them.
+pipeline is what our loop spends waiting for distorted pixels and normalising them. Pictures are random: the time of a
+step does not depend on them.
 """
 
 from __future__ import annotations

@@ -65,10 +65,11 @@ Schedule = Annotated[
 ]
 Smoothing = Annotated[float | None, typer.Option(help="Label smoothing.", show_default="0.1")]
 Auxiliary = Annotated[float | None, typer.Option(help="Weight of the loss of auxiliary heads.", show_default="0.3")]
+AUGMENT_FILE = "NAME|FILE.yaml"
 Augment = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|FILE.yaml",
+        metavar=AUGMENT_FILE,
         help="Distort the pictures: none, mirror, standard, strong, or as a file says.",
         show_default="standard",
     ),

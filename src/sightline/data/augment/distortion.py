@@ -48,7 +48,7 @@ class Distortion(BaseModel):
 
     p: Chance = 1.0
 
-    def befall(self, x: Tensor, rng: np.random.Generator, work: Callable[[Tensor], Tensor]) -> Tensor:
+    def to_chosen(self, x: Tensor, rng: np.random.Generator, work: Callable[[Tensor], Tensor]) -> Tensor:
         """`x` [N, ...] with `work` done on the share p of its rows that `rng` draws; the others stay."""
         chosen = np.flatnonzero(rng.random(len(x)) < self.p)
         if len(chosen) == len(x):
@@ -71,6 +71,10 @@ class Movement(Distortion):
         """
         raise NotImplementedError
 
+    def befall(self, points: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+        """The same, of the pictures that it befalls."""
+        return self.to_chosen(points, rng, lambda chosen: self.sources(chosen, size, rng))
+
 
 class Change(Distortion):
     """Changes what is seen where it is."""
@@ -78,6 +82,10 @@ class Change(Distortion):
     def changed(self, images: Tensor, rng: np.random.Generator) -> Tensor:
         """The pictures [N, C, S, S], values in [0, 1], changed; what leaves that range is cut off later."""
         raise NotImplementedError
+
+    def befall(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """Pictures uint8 [N, C, S, S], those that it befalls changed."""
+        return self.to_chosen(images, rng, lambda chosen: as_bytes(self.changed(as_floats(chosen), rng)))
 
 
 class Mixing(Distortion):

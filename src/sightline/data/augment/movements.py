@@ -5,11 +5,12 @@ Whatever comes from outside the picture is its reflection at the border.
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 
 import numpy as np
 import torch
-from kornia.geometry import get_perspective_transform, get_tps_transform, warp_points_tps
+from kornia.geometry import get_perspective_transform
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
@@ -56,7 +57,7 @@ class Mirror(Movement):
 
     name = "mirror"
     after = "Krizhevsky et al. 2012, section 4.1"
-    shown = ({"p": 0.0}, {"p": 1.0})
+    shown = ({"p": 0.0}, {"p": 0.5}, {"p": 1.0})
     whole_pixels = True
 
     p: Chance = 0.5
@@ -86,7 +87,12 @@ class RandomResizedCrop(Movement):
 
     name = "random_resized_crop"
     after = "Szegedy et al. 2014, section 6"
-    shown = ({"area": [1.0, 1.0], "aspect": [1.0, 1.0]}, {"area": [0.6, 1.0]}, {"area": [0.25, 1.0]}, {})
+    shown = (
+        {"area": [1.0, 1.0], "aspect": [1.0, 1.0]},
+        {"area": [0.6, 1.0]},
+        {"area": [0.25, 1.0]},
+        {"area": [0.08, 1.0]},
+    )
 
     area: Annotated[Range[Share], Field(description="of the part, a share of the picture's")] = (0.08, 1.0)
     aspect: Annotated[Range[Ratio], Field(description="width by height of the part")] = (0.75, 1.333)
@@ -104,7 +110,12 @@ class ScaleJitter(Movement):
 
     name = "scale_jitter"
     after = "Simonyan and Zisserman 2014, section 3.1; the range: He et al. 2015, section 3.4"
-    shown = ({"shorter": [224.0, 224.0]}, {"shorter": [256.0, 256.0]}, {}, {"shorter": [480.0, 480.0]})
+    shown = (
+        {"shorter": [224.0, 224.0]},
+        {"shorter": [256.0, 256.0]},
+        {"shorter": [256.0, 480.0]},
+        {"shorter": [480.0, 480.0]},
+    )
 
     shorter: Annotated[Range[Shorter], Field(description="the shorter side, in pixels where the crop has 224")] = (
         256.0,
@@ -190,11 +201,23 @@ class ThinPlate(Movement):
     )
 
     def sources(self, points: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-        held = grid(len(points), 3, points) * 1.5  # from border to border
-        moved = held + tensor(rng.uniform(-2 * self.shift, 2 * self.shift, held.shape), points)
-        nodes = grid(len(points), 17, points) * (17 / 16)
-        bent = warp_points_tps(nodes, moved, *get_tps_transform(held, moved))
-        return _displaced(points, (bent - nodes).view(-1, 17, 17, 2).permute(0, 3, 1, 2), size)
+        shifts = rng.uniform(-2 * self.shift, 2 * self.shift, (len(points), 9, 2))
+        field = (_plates() @ shifts).reshape(-1, FINE, FINE, 2)
+        return _displaced(points, tensor(field.transpose(0, 3, 1, 2), points), size)
+
+
+@functools.cache
+def _plates() -> np.ndarray:
+    """How a thin plate rises at FINE x FINE nodes when it is lifted by 1 at one of nine points: [FINE * FINE, 9].
+
+    SciPy's spline, as Kornia's puts its kernels at the points that were moved instead of those that are held.
+    """
+    from scipy.interpolate import RBFInterpolator
+
+    held, nodes = (
+        np.stack(np.meshgrid(line, line), -1).reshape(-1, 2) for line in (np.linspace(-1, 1, n) for n in (3, FINE))
+    )
+    return RBFInterpolator(held, np.eye(9), kernel="thin_plate_spline")(nodes)
 
 
 def _window(points: Tensor, sides: np.ndarray, rng: np.random.Generator) -> Tensor:

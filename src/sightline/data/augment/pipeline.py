@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from itertools import groupby
+from typing import Any
 from zlib import crc32
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sightline.data.augment.distortion import Change, Distortion, Mixing, Movement, as_bytes, as_floats
+from sightline.data.augment.distortion import Distortion, Mixing, Movement, as_bytes, as_floats
 from sightline.data.augment.movements import gathered, grid, pixel_centres, resampled
 
 Seed = tuple[int, ...]
@@ -57,31 +56,24 @@ class Augment:
         for moves, some in groupby(self._alone, key=lambda item: isinstance(item[0], Movement)):
             drawn = [(distortion, np.random.default_rng([*seed, *stream])) for distortion, stream in some]
             images = _moved(images, drawn) if moves else _changed(images, drawn)
-        return images if images.dtype == torch.uint8 else as_bytes(images)
+        return images
 
 
-def _moved(images: Tensor, movements: Sequence[tuple[Distortion, np.random.Generator]]) -> Tensor:
+def _moved(images: Tensor, movements: Sequence[tuple[Any, np.random.Generator]]) -> Tensor:
     """All movements as one: where each pixel comes from is followed back through them, and looked up once.
 
     What moves by whole pixels is a picture's list of rows and list of columns: the batch is gathered at once, as uint8,
     at a third of the cost of a padded crop and a flip of floats one after the other (LOG.md).
     """
     count, size = len(images), images.shape[-1]
-    whole = all(isinstance(movement, Movement) and movement.whole_pixels for movement, _ in movements)
+    whole = all(movement.whole_pixels for movement, _ in movements)
     points = pixel_centres(size, images)[None, :, None].expand(count, -1, 2) if whole else grid(count, size, images)
     for movement, rng in reversed(movements):
-        assert isinstance(movement, Movement)
-        points = movement.befall(points, rng, partial(movement.sources, size=size, rng=rng))
-    return gathered(images, points) if whole else resampled(_floats(images), points)
+        points = movement.befall(points, size, rng)
+    return gathered(images, points) if whole else as_bytes(resampled(as_floats(images), points))
 
 
-def _changed(images: Tensor, changes: Sequence[tuple[Distortion, np.random.Generator]]) -> Tensor:
-    images = _floats(images)
+def _changed(images: Tensor, changes: Sequence[tuple[Any, np.random.Generator]]) -> Tensor:
     for change, rng in changes:
-        assert isinstance(change, Change)
-        images = change.befall(images, rng, partial(change.changed, rng=rng)).clamp(0, 1)
+        images = change.befall(images, rng)
     return images
-
-
-def _floats(images: Tensor) -> Tensor:
-    return as_floats(images) if images.dtype == torch.uint8 else images

@@ -12,9 +12,9 @@ name, or its name with what differs from its defaults.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -67,21 +67,20 @@ def read(wanted: Any) -> str | Distortions:
     """
     if isinstance(wanted, list | tuple):
         return _entries(wanted, "augment")
-    if wanted in PRESETS:
-        return str(wanted)
-    return read_file(Path(str(wanted)))
+    return str(wanted) if str(wanted) in PRESETS else _read_file(str(wanted))
 
 
-def read_file(path: Path) -> Distortions:
+def _read_file(path: str) -> Distortions:
     """The distortions that the YAML file `path` lists."""
     where = named(path)
-    if not path.is_file():
-        presets = ", ".join(PRESETS)
-        near = closest(str(path), PRESETS)
-        raise UserError(f'--augment: "{where}" is neither a file nor one of {presets}{near}')
+    if not os.path.isfile(path):
+        names = ", ".join(PRESETS)
+        raise UserError(f'--augment: "{where}" is neither a file nor one of {names}{closest(path, PRESETS)}')
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             text = file.read(LONGEST_BYTES + 1).decode()
+        if len(text) > LONGEST_BYTES:
+            raise UserError(f"{where}: too long for a list of distortions")
         listed = yaml.load(text, _Loader)
     except OSError as error:
         raise UserError(f"{where}: {error.strerror}") from None
@@ -90,8 +89,6 @@ def read_file(path: Path) -> Distortions:
         raise UserError(f"{where}{line}: this is not YAML, {named(error.problem or '')}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{where}: this is not YAML, {first_line(error)}") from None
-    if len(text) > LONGEST_BYTES:
-        raise UserError(f"{where}: too long for a list of distortions")
     if not isinstance(listed, list):
         raise UserError(f"{where}: must be a list of distortions, one an entry, as {SAMPLE}; [] is none")
     return _entries(listed, where)
@@ -132,11 +129,10 @@ class _Loader(yaml.BaseLoader):
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping; a key that stands twice, which YAML forbids and PyYAML does not mind, is an error."""
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if key.value in [before.value for before in keys[:number]]:
                 raise yaml.MarkedYAMLError(problem=f'"{key.value}" stands there twice', problem_mark=key.start_mark)
-            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
