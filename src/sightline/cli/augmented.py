@@ -84,7 +84,7 @@ class Studio:
         from sightline.data.augment import in_full, written
         from sightline.training.recipe import Recipe
 
-        recipe = Recipe.of(epochs=1, augment=wanted).fitted(len(self.rows), self.classes, self.images.shape[1])
+        recipe = Recipe.of(epochs=1, augment=wanted).fitted(len(self.rows), self.classes, channels=self.images.shape[1])
         return {
             "name": name,
             "entries": written(recipe.augment),
