@@ -7,8 +7,8 @@ the bare loop only repeats forward, backward and step on one ready float batch. 
 machine whose speed wanders over seconds slows both alike; in several processes, as where a process happens to lie in
 memory is worth a percent or two either way. Both keep the memory they free, as `sightline train` does; a second line
 sets the bare loop so against the bare loop with the C library's own way, in as many processes. The share of the data
-pipeline is what our loop spends waiting for pixels, distorting and normalising. Pictures are random: the time of a step
-does not depend on them.
+pipeline is what our loop spends waiting for distorted pixels and normalising them. Pictures are random: the time of a
+step does not depend on them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch.nn.functional import cross_entropy
 
 from sightline.core.machine import cpu_quota, keeping_freed_memory
 from sightline.core.progress import SILENT
-from sightline.data.augment import standard
+from sightline.data.augment import Augment, in_full
 from sightline.data.loaders import Loader
 from sightline.data.preprocess import Preprocess
 from sightline.models import Network, create
@@ -95,9 +95,8 @@ def ours(arch: str, folder: Path, pixels: Random) -> Training:
         model=model,
         optimizer=optimizer,
         recipe=recipe,
-        loader=Loader(pixels, rows, labels, BATCH, shuffle=True),
+        loader=Loader(pixels, rows, labels, BATCH, shuffle=True, prepare=Augment(in_full(recipe.augment), CLASSES)),
         validation=Loader(pixels, rows[:0], labels[:0], BATCH),
-        augment=standard(SIZE, mirror=True, crop=True),
         normalise=Normalise(Preprocess(SIZE)),
         checkpoints=folder,
         progress=SILENT,
@@ -148,7 +147,6 @@ def measured(arch: str, seconds: float) -> tuple[float, float, float]:
     torch.set_num_threads(cpu_quota())
     with tempfile.TemporaryDirectory() as folder, keeping_freed_memory():
         training, watch = ours(arch, Path(folder), Random()), Stopwatch()
-        training.augment = watch.around(training.augment)
         training.normalise = watch.around(training.normalise)  # type: ignore[assignment]
         mine, theirs = our_steps(training), bare_steps(arch)
         for _ in range(WARM):

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "scipy", "sklearn", "pyarrow", "altair", "vl_convert", "onnx", "lightning_fabric")
+HEAVY = (
+    "torch", "kornia", "yaml", "scipy", "sklearn", "pyarrow", "altair", "vl_convert", "onnx", "lightning_fabric",
+)  # fmt: skip
 LIGHT_ROOMS = (
     "sightline.core.artifact",
     "sightline.core.download",

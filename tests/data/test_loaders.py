@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -70,3 +71,34 @@ def test_leaving_early_ends_the_reader() -> None:
     next(batches)
     batches.close()
     assert threading.active_count() == before
+
+
+def test_what_is_prepared_knows_its_seed_epoch_and_step_and_is_done_by_the_reader() -> None:
+    calls: list[tuple[int, int, int]] = []
+
+    def prepare(
+        images: torch.Tensor, labels: torch.Tensor, seed: tuple[int, int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.append(seed)
+        assert threading.current_thread() is not threading.main_thread()
+        return images + 1, labels.double()
+
+    ours = loader(20, 4, shuffle=True, seed=9, prepare=prepare)
+    found = list(ours.epoch(2, start=3))
+    assert calls == [(9, 2, 3), (9, 2, 4)]
+    plain = list(loader(20, 4, shuffle=True, seed=9).epoch(2, start=3))
+    for (images, targets), (before, labels) in zip(found, plain, strict=True):
+        assert torch.equal(images, before + 1)
+        assert torch.equal(targets, labels.double())
+
+
+def test_the_consumer_waits_for_what_is_slow_to_prepare_and_that_is_counted() -> None:
+    def slow(
+        images: torch.Tensor, labels: torch.Tensor, seed: tuple[int, int, int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        time.sleep(0.02)
+        return images, labels
+
+    ours = loader(20, 4, prepare=slow)
+    list(ours.epoch())
+    assert ours.waited_seconds >= 0.08

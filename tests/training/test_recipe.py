@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import UserError
+from sightline.data.augment import in_full
 from sightline.training.recipe import FACTORS, Recipe, seconds
 
 recipes = st.builds(
@@ -18,8 +22,8 @@ recipes = st.builds(
     weight_decay=st.floats(0, 0.1),
     schedule=st.sampled_from(sorted(FACTORS)),
     label_smoothing=st.floats(0, 0.5),
+    augment=st.sampled_from(["none", "standard", "strong"]) | st.just([{"rotation": {"degrees": 20}}, "mixup"]),
     mirror=st.none() | st.booleans(),
-    crop=st.booleans(),
     patience=st.none() | st.integers(1, 50),
     seed=st.integers(0, 2**32 - 1),
 )
@@ -68,6 +72,42 @@ def test_digits_are_not_mirrored_and_dogs_are() -> None:
     assert Recipe(epochs=1, mirror=True).fitted(100, tuple("01")).mirror is True
 
 
+def names(recipe: Recipe) -> list[str]:
+    return [distortion.name for distortion in in_full(recipe.augment)]
+
+
+def test_a_fitted_recipe_says_its_distortions_in_full_and_leaves_out_what_does_not_suit() -> None:
+    strong = ["mirror", "random_resized_crop", "randaugment", "erasing", "mixup", "cutmix"]
+    assert names(Recipe(epochs=1, augment="strong").fitted(100, ("cat", "dog"))) == strong
+    assert names(Recipe(epochs=1, augment="strong").fitted(100, tuple("01"), channels=1)) == strong[1:]
+    assert names(Recipe(epochs=1, augment="strong", mirror=True).fitted(100, tuple("01"))) == strong
+    assert names(Recipe(epochs=1, mirror=False).fitted(100, ("cat", "dog"))) == ["padded_crop"]
+    assert names(Recipe(epochs=1, augment="strong", tune="head").fitted(100, ("cat", "dog"))) == []
+    kept = Recipe(epochs=1, augment="strong", tune="last", views=2).fitted(100, ("cat", "dog"))
+    assert names(kept) == strong[:-2]
+    document = kept.model_dump()
+    assert document["augment"][0] == {"mirror": {"p": 0.5}}
+    assert Recipe.of(**json.loads(json.dumps(document))) == kept
+
+
+@pytest.mark.parametrize(
+    ("augment", "options", "classes", "words"),
+    [
+        (["mirror"], {}, "01", r"entry 1 \(mirror\): single letters and digits.*--mirror"),
+        (["blur", "mirror"], {"mirror": False}, "xy", r"entry 2 \(mirror\): --no-mirror"),
+        (["hue"], {}, ("cat", "dog"), r"entry 1 \(hue\): these pictures are grey.*leave it out"),
+        (["pca_colour"], {}, ("cat", "dog"), r"\(pca_colour\): these pictures are grey"),
+        (["rotation"], {"tune": "head"}, ("cat", "dog"), r"--tune head sees each picture once.*--keep-views 2"),
+        (["cutmix"], {"tune": "last", "views": 2}, ("cat", "dog"), r"\(cutmix\): --tune last keeps.*leave it out"),
+    ],
+)
+def test_what_was_listed_and_does_not_suit_is_refused(
+    augment: list[str], options: dict[str, Any], classes: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        Recipe.of(epochs=1, augment=augment, **options).fitted(100, tuple(classes), channels=1)
+
+
 def test_norms_and_biases_do_not_decay() -> None:
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2))
     for optimizer in ("sgd", "adamw"):
@@ -89,6 +129,9 @@ def test_norms_and_biases_do_not_decay() -> None:
         ({"epochs": 1, "label_smoothing": 1.0}, "--label-smoothing"),
         ({"epochs": 1, "batch_size": 0}, "--batch"),
         ({"epochs": 1, "colour": "red"}, "--colour"),
+        ({"epochs": 1, "augment": "strnog"}, '--augment: "strnog"'),
+        ({"epochs": 1, "augment": [{"rotation": {"degree": 3}}]}, 'augment, entry 1 (rotation): unknown key "degree"'),
+        ({"epochs": 1, "augment": {"rotation": {}}}, "--augment"),
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(options: dict[str, object], words: str) -> None:

@@ -68,6 +68,20 @@ def assert_same_training(one: Run, other: Run) -> None:
             assert np.array_equal(ours[key], theirs[key]), key
 
 
+def stopping(patch: pytest.MonkeyPatch, after: int, number: signal.Signals = signal.SIGINT) -> None:
+    """Let a training be asked to stop in its step `after`."""
+    steps, plain_step = 0, Training.step
+
+    def step(self: Training, *arguments: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == after:
+            os.kill(os.getpid(), number)
+        return plain_step(self, *arguments)
+
+    patch.setattr(Training, "step", step)
+
+
 @pytest.fixture(scope="module")
 def plain(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two epochs without interruption."""
@@ -106,7 +120,10 @@ def test_it_overfits_eight_pictures(digits: Dataset, tmp_path: Path, monkeypatch
     eight = digits.rows("train")[:8]
     monkeypatch.setattr(Dataset, "rows", lambda self, split: eight)
     run = train(
-        digits, "resnet20", recipe(epochs=40, batch_size=8, crop=False, label_smoothing=0.0, lr=0.02), tmp_path / "run"
+        digits,
+        "resnet20",
+        recipe(epochs=40, batch_size=8, augment="none", label_smoothing=0.0, lr=0.02),
+        tmp_path / "run",
     )
     last = run.history()[-1]
     assert last["train_top1"] == 1.0
@@ -126,17 +143,7 @@ def test_the_same_seed_repeats_to_the_bit_and_another_differs(digits: Dataset, p
 def test_an_interrupted_run_resumes_as_if_nothing_happened(
     digits: Dataset, plain: Run, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = 0
-    plain_step = Training.step
-
-    def step(self: Training, *arguments: Any) -> Any:
-        nonlocal steps
-        steps += 1
-        if steps == 12:  # in the middle of the second epoch
-            os.kill(os.getpid(), number)
-        return plain_step(self, *arguments)
-
-    monkeypatch.setattr(Training, "step", step)
+    stopping(monkeypatch, 12, number)  # in the middle of the second epoch
     with pytest.raises(Interrupted):
         train(digits, "resnet20", recipe(), tmp_path / "run")
     stopped = Run.open(tmp_path / "run")
@@ -144,6 +151,27 @@ def test_an_interrupted_run_resumes_as_if_nothing_happened(
     with pytest.raises(UserError, match="--resume"):
         stopped.bundle()
     assert_same_training(resume(stopped), plain)
+
+
+@pytest.mark.slow
+def test_a_run_with_strong_distortions_resumes_as_if_nothing_happened_without_its_file(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mixed labels, distorted ahead by another thread, and begun again where the other thread was further."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "- rotation\n- elastic: {p: 0.5}\n- randaugment\n- erasing\n- mixup: {p: 0.5}\n- cutmix: {p: 0.5}\n"
+    )
+    whole = train(digits, "resnet20", recipe(augment=str(file)), tmp_path / "whole")
+    stopping(monkeypatch, 12)
+    with pytest.raises(Interrupted):
+        train(digits, "resnet20", recipe(augment=file), tmp_path / "run")
+    file.unlink()
+    resumed = resume(Run.open(tmp_path / "run"))
+    assert_same_training(resumed, whole)
+    said = [next(iter(entry)) for entry in resumed.document["arguments"]["recipe"]["augment"]]
+    assert said == ["rotation", "elastic", "randaugment", "erasing", "mixup", "cutmix"]
+    assert 0 < whole.history()[-1]["train_top1"] <= 1
 
 
 def test_signals_go_back_to_who_had_them() -> None:

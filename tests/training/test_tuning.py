@@ -186,7 +186,7 @@ def test_further_views_are_kept_too(digits: Dataset, weights: Path, tmp_path: Pa
     assert sorted(map(len, first)) == sorted(pictures)
     plain, view = (array for array in first if len(array) == pictures[0])
     assert not np.allclose(plain, view, atol=1e-3)
-    tuned(digits, tmp_path / "two", weights, "head", views=2, crop=False, mirror=True)
+    tuned(digits, tmp_path / "two", weights, "head", views=2, augment="mirror", mirror=True)
     assert len(kept()) == 4  # the plain view and validation serve again
 
 

@@ -13,6 +13,7 @@ import typer
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import (
     ARCH_HELP,
+    Augment,
     Batch,
     Budget,
     Data,
@@ -48,6 +49,7 @@ def command(
     lr: Lr = None,
     schedule: Schedule = None,
     zero_init: ZeroInit = None,
+    augment: Augment = None,
     mirror: Mirror = None,
     precision: Precision = None,
     device: Device = "auto",
@@ -78,6 +80,7 @@ def command(
         lr=lr,
         schedule=schedule,
         zero_init=zero_init,
+        augment=augment,
         mirror=mirror,
         precision=precision,
         device=device,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
-from sightline.cli.parameters import Data, Json, Out, Workers
+from sightline.cli.parameters import AUGMENT_FILE, Data, Json, Out, Workers
+from sightline.core.errors import UserError
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 SHOWN = 12
+SHOW_HELP = "Also write augment.html: a picture under each distortion that `train --augment` knows."
 VALIDATION_HELP = "Share for validation, where the source has none."
 
 
@@ -26,6 +28,9 @@ def command(
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the file at a URL or an archive must hash to.")] = None,
     allow_private: Annotated[bool, typer.Option(help="Allow URLs to private and link-local addresses.")] = False,
+    show_augment: Annotated[bool, typer.Option("--show-augment", help=SHOW_HELP)] = False,
+    augment: Annotated[str | None, typer.Option(metavar=AUGMENT_FILE, help="There: this list as well.")] = None,
+    picture: Annotated[str | None, typer.Option(help="There: the first picture with this in its name.")] = None,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
@@ -37,6 +42,14 @@ def command(
     from sightline.api import prepare
     from sightline.cli.pages import write_dataset_page
 
+    if not show_augment and (augment, picture) != (None, None):
+        raise UserError("--augment and --picture say what --show-augment shows: give that too")
+
+    listed = None
+    if augment is not None:
+        from sightline.data.augment import read
+
+        listed = read(augment)  # before what may take long
     dataset = prepare(
         source,
         out,
@@ -48,13 +61,18 @@ def command(
         workers=workers,
         progress=Bars(),
     )
-    page = write_dataset_page(dataset, dataset.path / "report.html")
+    pages = {"report": write_dataset_page(dataset, dataset.path / "report.html")}
+    if show_augment:
+        from sightline.cli.augmented import write_augment_page
+
+        pages["augment"] = write_augment_page(dataset, listed, picture, dataset.path / "augment.html")
     if json:
-        print_json({**dataset.summary(), "report": str(page)})
+        print_json({**dataset.summary(), **{name: str(page) for name, page in pages.items()}})
         return
     show(dataset)
     print_line(f"dataset  {dataset.path}")
-    print_line(f"report   {page}")
+    for name, page in pages.items():
+        print_line(f"{name:<8} {page}")
 
 
 def show(dataset: Dataset) -> None:

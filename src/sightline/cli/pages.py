@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sightline.core.artifact import write_json
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from sightline.data.dataset import Dataset
 
 SIDE = 256  # pixels of a thumbnail's longer side
@@ -113,9 +115,14 @@ def thumbnails(names: Iterable[str]) -> dict[str, bytes]:
             picture = open_picture(name)
         except UserError:
             continue
-        tiny = max(picture.size) <= 64
-        picture.thumbnail((SIDE, SIDE))
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG" if tiny else "JPEG", quality=88)
-        found[name] = buffer.getvalue()
+        found[name] = encoded(picture, SIDE)
     return found
+
+
+def encoded(picture: Image.Image, side: int) -> bytes:
+    """The picture as a file of up to `side` pixels a side; a tiny one keeps its pixels exact."""
+    tiny = max(picture.size) <= 64
+    picture.thumbnail((side, side))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG" if tiny else "JPEG", quality=88)
+    return buffer.getvalue()

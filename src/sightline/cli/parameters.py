@@ -65,7 +65,19 @@ Schedule = Annotated[
 ]
 Smoothing = Annotated[float | None, typer.Option(help="Label smoothing.", show_default="0.1")]
 Auxiliary = Annotated[float | None, typer.Option(help="Weight of the loss of auxiliary heads.", show_default="0.3")]
-Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror at random.", show_default="by class")]
+AUGMENT_FILE = "NAME|FILE.yaml"
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        metavar=AUGMENT_FILE,
+        help="Distort the pictures: none, mirror, standard, strong, or as a file says.",
+        show_default="standard",
+    ),
+]
+Mirror = Annotated[
+    bool | None,
+    typer.Option("--mirror/--no-mirror", help="Whether --augment may mirror.", show_default="by class"),
+]
 TUNE_HELP = (
     "What of the weights is trained: the head, the last stage too, all of it, or one stage after the other; auto tries "
     "each within the budget and keeps the best on validation."
@@ -80,7 +92,6 @@ Views = Annotated[
         show_default="1",
     ),
 ]
-Crop = Annotated[bool | None, typer.Option("--crop/--no-crop", help="Pad and crop at random.", show_default="crop")]
 ZeroInit = Annotated[
     bool | None, typer.Option("--zero-init/--no-zero-init", help="From scratch, begin residual blocks as shortcuts.")
 ]

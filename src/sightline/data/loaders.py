@@ -1,7 +1,8 @@
-"""Loaders: batches of pixels in a seeded order, read ahead by a thread while the network works.
+"""Loaders: batches in a seeded order, read and distorted ahead by a thread while the network works.
 
-The order of an epoch follows from (seed, epoch) alone, so a run that was killed in the middle continues with exactly
-the batches it would have seen. The time the consumer waited for pixels is counted in `waited_seconds`.
+The order of an epoch follows from (seed, epoch) alone, and what befalls a batch from (seed, epoch, step), so a run that
+was killed in the middle continues with exactly the batches it would have seen. The time the consumer waited for a batch
+is counted in `waited_seconds`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,9 @@ import numpy as np
 import torch
 
 AHEAD = 4
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+Prepare = Callable[[torch.Tensor, torch.Tensor, tuple[int, int, int]], Batch]
 
 
 class PixelSource(Protocol):
@@ -27,12 +31,17 @@ class PixelSource(Protocol):
         ...
 
 
+def as_they_are(images: torch.Tensor, labels: torch.Tensor, seed: tuple[int, int, int]) -> Batch:
+    """Nothing done to a batch."""
+    return images, labels
+
+
 @dataclass
 class Loader:
-    """Batches of `rows` with their labels: (uint8 [B, C, S, S] in channels-last memory, int64 [B]).
+    """Batches of `rows` with their labels: (uint8 [B, C, S, S] in channels-last memory, int64 [B]), prepared.
 
     `shuffle` draws a new order every epoch and drops the last partial batch (batch normalisation needs a full one),
-    unless it is the only one.
+    unless it is the only one. `prepare` makes of a batch and (seed, epoch, step) what the consumer gets.
     """
 
     pixels: PixelSource
@@ -41,6 +50,7 @@ class Loader:
     batch_size: int
     shuffle: bool = False
     seed: int = 0
+    prepare: Prepare = as_they_are
     waited_seconds: float = field(default=0.0, init=False)
 
     @property
@@ -49,50 +59,44 @@ class Loader:
         whole, rest = divmod(len(self.rows), self.batch_size)
         return max(1, whole) if self.shuffle else whole + (rest > 0)
 
-    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The batches of `epoch` from step `start` on."""
-        order = self._order(epoch)
-        batches = [order[step * self.batch_size : (step + 1) * self.batch_size] for step in range(start, self.steps)]
-        for picked, pixels in self._ahead(batches):
-            yield torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(self.labels[picked])
-
-    def _order(self, epoch: int) -> np.ndarray:
-        if not self.shuffle:
-            return np.arange(len(self.rows))
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
-
-    def _ahead(self, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Each batch with its pixels, read up to AHEAD batches before they are asked for."""
-        ready: queue.Queue[np.ndarray | BaseException] = queue.Queue(maxsize=AHEAD)
+    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from step `start` on, made up to AHEAD batches before they are asked for."""
+        ready: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=AHEAD)
         stop = threading.Event()
-        reader = threading.Thread(target=self._read, args=(batches, ready, stop), daemon=True)
+        reader = threading.Thread(target=self._read, args=(epoch, start, ready, stop), daemon=True)
         reader.start()
         try:
-            for picked in batches:
+            for _ in range(start, self.steps):
                 began = time.perf_counter()
-                pixels = ready.get()
+                batch = ready.get()
                 self.waited_seconds += time.perf_counter() - began
-                if isinstance(pixels, BaseException):
-                    raise pixels
-                yield picked, pixels
+                if isinstance(batch, BaseException):
+                    raise batch
+                yield batch
         finally:
             stop.set()
             while reader.is_alive():
                 _drain(ready)
                 reader.join(timeout=0.01)
 
-    def _read(
-        self, batches: list[np.ndarray], ready: queue.Queue[np.ndarray | BaseException], stop: threading.Event
-    ) -> None:
+    def _order(self, epoch: int) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(len(self.rows))
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
+
+    def _read(self, epoch: int, start: int, ready: queue.Queue[Batch | BaseException], stop: threading.Event) -> None:
+        order = self._order(epoch)
         try:
-            for picked in batches:
+            for step in range(start, self.steps):
                 if stop.is_set():
                     return
-                ready.put(self.pixels.read(self.rows[picked]))
+                picked = order[step * self.batch_size : (step + 1) * self.batch_size]
+                images = torch.from_numpy(self.pixels.read(self.rows[picked])).permute(0, 3, 1, 2)
+                ready.put(self.prepare(images, torch.from_numpy(self.labels[picked]), (self.seed, epoch, step)))
         except BaseException as error:
             ready.put(error)
 
 
-def _drain(ready: queue.Queue[np.ndarray | BaseException]) -> None:
+def _drain(ready: queue.Queue[Batch | BaseException]) -> None:
     while not ready.empty():
         ready.get_nowait()

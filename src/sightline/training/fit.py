@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from sightline.core.artifact import read_json, write_json
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_file
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import Progress
-from sightline.data.augment import Augment, standard, unchanged
+from sightline.data.augment import Augment, in_full, written
 from sightline.data.dataset import Dataset
-from sightline.data.loaders import Loader, PixelSource
+from sightline.data.loaders import Batch, Loader, PixelSource, Prepare, as_they_are
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.export.onnx import kept_graph, with_head
@@ -56,9 +57,9 @@ class Material:
     began: float
 
     @property
-    def distort(self) -> Augment:
-        """The recipe's distortions, of uint8 [N, C, S, S]."""
-        return standard(self.preprocess.size, mirror=bool(self.recipe.mirror), crop=self.recipe.crop)
+    def augment(self) -> Augment:
+        """The recipe's distortions."""
+        return Augment(in_full(self.recipe.augment), len(self.dataset.classes))
 
     @property
     def last(self) -> Path:
@@ -148,9 +149,8 @@ def _fit_by_steps(material: Material) -> Fitted:
         model=model,
         optimizer=optimizer,
         recipe=usual,
-        loader=Loader(*train, batch, shuffle=True, seed=recipe.seed),
+        loader=Loader(*train, batch, shuffle=True, seed=recipe.seed, prepare=_prepare(material, begin, fabric)),
         validation=Loader(*validation, batch),
-        augment=unchanged if begin else material.distort,
         normalise=torch.nn.Identity() if begin else Normalise(preprocess).to(fabric.device),
         checkpoints=material.last.parent,
         progress=material.progress,
@@ -171,6 +171,20 @@ def _found_rate(material: Material, training: Training) -> float:
     if not path.exists():
         write_json(path, range_test(training, training.recipe.usual_rate).to_dict())
     return float(read_json(path, "range test")["rate"])
+
+
+def _prepare(material: Material, begin: int, fabric: Fabric) -> Prepare:
+    """What the loader's thread does to a batch of training pictures: on a CUDA device there, else on the processor."""
+    augment = material.augment
+    if begin:
+        return as_they_are
+    if fabric.device.type != "cuda":
+        return augment
+
+    def there(images: torch.Tensor, labels: torch.Tensor, seed: tuple[int, int, int]) -> Batch:
+        return augment(fabric.to_device(images), fabric.to_device(labels), seed)
+
+    return there
 
 
 def _source(material: Material, begin: int, split: str) -> tuple[PixelSource, np.ndarray, np.ndarray]:
@@ -238,8 +252,8 @@ def _distorting(material: Material) -> dict[str, Any]:
     """How views after the first are made, as Frozen takes it, and who watches."""
     recipe = material.recipe
     return {
-        "distort": material.distort,
-        "how": {"mirror": recipe.mirror, "crop": recipe.crop},
+        "distort": material.augment.distort,
+        "how": written(recipe.augment),
         "seed": recipe.seed,
         "progress": material.progress,
     }

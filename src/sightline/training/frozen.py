@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ import torch
 
 from sightline.core.kept import kept
 from sightline.core.progress import SILENT, Progress
-from sightline.data.augment import Augment, unchanged
 from sightline.data.pixels import Pixels
 
 BATCH = 32
+
+Distort = Callable[[torch.Tensor, tuple[int, ...]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,15 @@ class Frozen:
 
     It is computed for whole splits of the Dataset that `pixels` read, and trainings on a share of one take theirs from
     that. Views after the first see the pictures through `distort`, which `how` describes, drawn from (`seed`, view)
-    alone.
+    alone; it takes uint8 [N, C, S, S] and a seed.
     """
 
     pixels: Pixels
     compute: Callable[[np.ndarray], np.ndarray]
     source: dict[str, Any]
     progress: Progress = SILENT
-    distort: Augment = unchanged
-    how: dict[str, Any] = field(default_factory=dict)
+    distort: Distort | None = None
+    how: Any = None
     seed: int = 0
 
     def of(self, split: str, view: int = 0) -> np.ndarray:
@@ -63,16 +64,11 @@ class Frozen:
         with self.progress.task("Keeping features", len(rows)) as advance:
             for start in range(0, len(rows), BATCH):
                 images = self.pixels.read(rows[start : start + BATCH])
-                if view:
-                    images = self._distorted(images, view, start)
+                if view and self.distort:
+                    moved = self.distort(torch.from_numpy(images).permute(0, 3, 1, 2), (self.seed, view, start))
+                    images = moved.permute(0, 2, 3, 1).contiguous().numpy()
                 yield self.compute(images)
                 advance(len(images))
-
-    def _distorted(self, images: np.ndarray, view: int, start: int) -> np.ndarray:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence([self.seed, view, start]).generate_state(1)[0]))
-            moved = self.distort(torch.from_numpy(images).permute(0, 3, 1, 2))
-        return moved.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from torch.nn import functional
 
 from sightline.core.errors import UserError
 from sightline.core.progress import Progress
-from sightline.data.augment import Augment
 from sightline.data.loaders import Loader
 from sightline.evaluation.collapse import Spread
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
@@ -60,7 +59,6 @@ class Training:
     recipe: Recipe
     loader: Loader
     validation: Loader
-    augment: Augment
     normalise: torch.nn.Module
     checkpoints: Path
     progress: Progress
@@ -117,10 +115,10 @@ class Training:
         with self.progress.task(
             self._title(state), (self.loader.steps - state.step) * self.loader.batch_size
         ) as advance:
-            for images, labels in self.loader.epoch(state.epoch, state.step):
-                tally.add(*self.step(images, labels, state, self.done(state, began)))
+            for images, targets in self.loader.epoch(state.epoch, state.step):
+                tally.add(*self.step(images, targets, state, self.done(state, began)))
                 state.step += 1
-                advance(len(labels))
+                advance(len(targets))
                 if stop.is_set():
                     self._leave(state, tally, time.perf_counter() - began)
                 if state.step % CHECK_EVERY == 0:
@@ -140,28 +138,31 @@ class Training:
         self._close(state, tally, {**measured, **figures})
 
     def step(
-        self, images: torch.Tensor, labels: torch.Tensor, state: State, done: float
+        self, images: torch.Tensor, targets: torch.Tensor, state: State, done: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """One step of the optimizer on uint8 [N, C, S, S]; returns loss, logits [N, classes] and labels."""
+        """One step of the optimizer on uint8 [N, C, S, S]; returns loss, logits [N, classes] and labels.
+
+        `targets` are labels [N], or the shares of the classes [N, classes]: the largest is then the label.
+        """
         torch.manual_seed(_mix(self.recipe.seed, state.epoch * self.loader.steps + state.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(done) * group.get("share", 1.0)
         self.thaw(done)
         self.optimizer.zero_grad()  # before the forward pass, which then takes the freed memory
-        labels = self.fabric.to_device(labels)
-        inputs = self.normalise(self.augment(self.fabric.to_device(images)))
+        targets = self.fabric.to_device(targets)
+        inputs = self.normalise(self.fabric.to_device(images))
         outputs = self.model(inputs.contiguous(memory_format=torch.channels_last))
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss = self.loss(logits, labels)
+        loss = self.loss(logits, targets)
         for extra in auxiliary:
-            loss = loss + self.recipe.auxiliary_weight * self.loss(extra, labels)
+            loss = loss + self.recipe.auxiliary_weight * self.loss(extra, targets)
         self.fabric.backward(loss)
         self.optimizer.step()
-        return loss, logits, labels
+        return loss, logits, targets if targets.ndim == 1 else targets.argmax(1)
 
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross entropy with label smoothing, in float32."""
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Cross entropy with label smoothing, in float32, of labels [N] or shares of the classes [N, classes]."""
+        return functional.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float | None]:

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from sightline.core.errors import UserError
+from sightline.data.augment import Distortion, Distortions, Mirror, Mixing, read, reads_mirrored, suited, written
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"]
 Rate = Annotated[float, Field(gt=0)]
@@ -44,8 +45,10 @@ class Recipe(BaseModel):
     views: int = Field(default=1, ge=1, le=64, description="passes over the pictures to keep, all but one distorted")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     auxiliary_weight: float = Field(default=0.3, ge=0, description="weight of auxiliary heads' loss")
-    mirror: bool | None = Field(default=None, description="mirror at random; decided by the class names if none")
-    crop: bool = Field(default=True, description="padded random crop")
+    augment: Annotated[str | Distortions, BeforeValidator(read), PlainSerializer(written)] = Field(
+        default="standard", description="what distorts the training pictures: a preset, or a list of distortions"
+    )
+    mirror: bool | None = Field(default=None, description="whether to mirror at all; by the class names if none")
     patience: int | None = Field(default=None, ge=1, description="epochs without a better validation")
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
@@ -69,20 +72,25 @@ class Recipe(BaseModel):
             raise UserError(f"{where}{_plain(first['msg'])}{got}") from None
 
     def fitted(
-        self, pictures: int, classes: tuple[str, ...], most: Callable[[int], int] = lambda batch: batch
+        self,
+        pictures: int,
+        classes: tuple[str, ...],
+        most: Callable[[int], int] = lambda batch: batch,
+        *,
+        channels: int = 3,
     ) -> Recipe:
         """The same with every open choice but an `auto` rate decided for `pictures` training pictures of `classes`.
 
         Batch: the largest power of two from 16 to 128 that leaves 16 steps an epoch, or what `most` makes of it, which
-        knows the memory. Learning rate: `usual_rate`. Mirror: unless the classes are letters.
+        knows the memory. Learning rate: `usual_rate`. Mirror: unless the classes are letters. A preset of distortions:
+        those of it that suit the pictures, in full; UserError when one that was listed does not.
         """
-        from sightline.data.augment import reads_mirrored
-
         batch = self.batch_size or most(min(128, max(16, 2 ** int(math.log2(max(1, pictures / 16))))))
         fitted = self.model_copy(
             update={
                 "batch_size": batch,
                 "mirror": reads_mirrored(classes) if self.mirror is None else self.mirror,
+                "augment": suited(self.augment, lambda distortion: self._objection(distortion, classes, channels)),
             }
         )
         return fitted.model_copy(update={"lr": self.lr or fitted.usual_rate})
@@ -96,6 +104,21 @@ class Recipe(BaseModel):
         """
         base = (0.1 if self.optimizer == "sgd" else 0.001) * (0.05 if self.tune else 1)
         return base * (self.batch_size or 128) / 128
+
+    def _objection(self, distortion: Distortion, classes: tuple[str, ...], channels: int) -> str | None:
+        """Why `distortion` can have no place in this training, and what to do."""
+        keeps = self.tune in ("head", "last")
+        if keeps and self.views == 1:
+            return f"--tune {self.tune} sees each picture once, as it is: add --keep-views 2 or more, or leave it out"
+        if keeps and isinstance(distortion, Mixing):
+            return f"--tune {self.tune} keeps what it makes of each picture alone, nothing can be mixed: leave it out"
+        if isinstance(distortion, Mirror) and self.mirror is False:
+            return "--no-mirror forbids it: leave out one of the two"
+        if isinstance(distortion, Mirror) and self.mirror is None and not reads_mirrored(classes):
+            return "single letters and digits read otherwise mirrored: leave it out, or allow it with --mirror"
+        if distortion.needs_colour and channels == 1:
+            return "these pictures are grey and have no colours: leave it out"
+        return None
 
     def lr_at(self, progress: float) -> float:
         """The learning rate when `progress` in [0, 1] of the run is done."""

@@ -26,7 +26,7 @@ from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.footprint import Footprint
-from sightline.training.inputs import fitting_size, share_of
+from sightline.training.inputs import fitting_size, plain_preprocess, share_of
 from sightline.training.loop import Diverged, Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import count
@@ -104,14 +104,15 @@ def arguments_of(
     stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
     style = style or STYLES[0]
     check_size(arch, size, stem=stem, style=style)
+    channels = (preprocess if weights else plain_preprocess(dataset, rows, size)).channels
 
     def most(batch: int) -> int:
         return Footprint.of(
-            arch, classes=len(dataset.classes), channels=3, size=size, stem=stem, style=style, device=device
+            arch, classes=len(dataset.classes), channels=channels, size=size, stem=stem, style=style, device=device
         ).most(batch)
 
     pictures = len(dataset.part(share, recipe.seed).rows("train"))
-    fitted = recipe.fitted(pictures, dataset.classes, most)
+    fitted = recipe.fitted(pictures, dataset.classes, most, channels=channels)
     if 1 in (fitted.batch_size, pictures) and not learns_from_one(arch, size, stem=stem, style=style):
         raise UserError(
             f"{named(arch)} cannot be trained on one picture of {size} pixels a step, batch norm needs two values: "
