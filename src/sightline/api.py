@@ -16,6 +16,7 @@ from sightline.bundle import Bundle
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Progress
+from sightline.core.wording import unbalanced
 from sightline.run import Run, place
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def compare(
     earlier = [_run(run) for run in runs]
     dataset = prepare(data, progress=progress)
     checked(earlier, dataset)  # before hours of training
+    _note_imbalance(dataset, recipe, progress)
     out = Path(out) if out else Path("runs") / f"compare-{dataset.name}"
     trained = campaign(dataset, archs, recipe, out, seeds=seeds, progress=progress, **rest)
     return {**measure([*trained, *earlier], dataset, progress=progress), "path": str(out)}
@@ -245,6 +247,7 @@ def _asked(
     elif weights is not None:
         rest["weights"] = find_weights(weights, arch)
     dataset = prepare(data, progress=progress)
+    _note_imbalance(dataset, recipe, progress)
     if weights == IMAGENET:
         rest["weights"] = find_weights(weights, arch, **wanted, progress=progress)
     return dataset, str(arch) if weights is None else rest["weights"].arch, recipe, rest
@@ -271,6 +274,13 @@ def _recipe(
     if budget is not None:
         return Recipe.of(**fields | {"epochs": None, "budget_s": seconds(budget)}), rest
     return Recipe.of(**{"epochs": EPOCHS} | fields | ({"epochs": epochs} if epochs is not None else {})), rest
+
+
+def _note_imbalance(dataset: Any, recipe: Any, progress: Progress) -> None:
+    """Say so when classes differ much in size and nothing was asked to make up for it."""
+    said = unbalanced(dataset.imbalance)
+    if said and recipe.balance == "none":
+        progress.note(f"unbalanced: {said}; --balance sampling draws all classes equally often, weights weighs them")
 
 
 def _fresh(path: Path) -> Path:

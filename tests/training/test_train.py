@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
+from torch.nn.functional import cross_entropy
 
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
@@ -257,6 +259,34 @@ def test_a_comparison_keeps_a_finished_run_wherever_its_pictures_lie_now(
     assert kept.document == plain.document
     with pytest.raises(UserError, match=r"started otherwise \(lr\)"):
         campaign(moved, ["resnet20"], recipe(lr=0.05), tmp_path / "runs")
+
+
+@pytest.mark.parametrize("balance", ["none", "weights", "sampling"])
+def test_what_balances_classes_reaches_the_loop(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balance: str
+) -> None:
+    """Loss by its formula, order by its loader, and the figure that chooses the best epoch."""
+    caught: list[Training] = []
+
+    def stopped(self: Training) -> None:
+        caught.append(self)
+        raise Interrupted
+
+    rows = digits.rows("train")
+    uneven = rows[(digits.labels(rows) > 3) | (np.arange(len(rows)) % 9 == 0)]
+    monkeypatch.setattr(Dataset, "rows", lambda self, split: uneven if split == "train" else rows[:0])
+    monkeypatch.setattr(Training, "run", stopped)
+    with pytest.raises(Interrupted):
+        train(digits, "resnet20", recipe(balance=balance), tmp_path / "run")
+    (training,) = caught
+    assert training.loader.even == (balance == "sampling")
+    assert training.recipe.judge == ("top1" if balance == "none" else "balanced")
+    labels = torch.arange(10)
+    logits = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
+    losses = cross_entropy(logits, labels, label_smoothing=0.1, reduction="none")
+    counts = torch.bincount(torch.from_numpy(digits.labels(uneven)))
+    weights = len(uneven) / (10 * counts) if balance == "weights" else torch.ones(10)
+    torch.testing.assert_close(training.loss(logits, labels), (weights * losses).mean())
 
 
 def test_resume_refuses_what_it_cannot_continue(digits: Dataset, plain: Run, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import Data, Json, Out, Workers
+from sightline.core.wording import unbalanced
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -68,6 +69,9 @@ def show(dataset: Dataset) -> None:
     print_line("  ".join(f"{verdict} {count:,}" for verdict, count in verdicts.items()))
     if summary["notes"]:
         print_line("noted: " + ", ".join(f"{note} {count:,}" for note, count in summary["notes"].items()))
+    said = unbalanced(summary["imbalance"])
+    if said:
+        print_line(f"unbalanced: {said}")
     bad = summary["quarantined"]
     if bad:
         rows = [[item["picture"], item["reason"]] for item in bad[:SHOWN]]

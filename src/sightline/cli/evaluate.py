@@ -110,6 +110,7 @@ def show(document: dict[str, Any]) -> None:
         [
             ["top-1", f"{percent(document['top1'])} ({interval(document['interval'])})"],
             ["top-5", percent(document["top5"])],
+            ["balanced accuracy", percent(document["balanced_accuracy"])],
             ["log loss", f"{document['log_loss']:.4f}"],
             ["calibration error", percent(document["ece"])],
         ],

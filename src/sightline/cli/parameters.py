@@ -64,6 +64,13 @@ Schedule = Annotated[
     typer.Option(help="How the learning rate goes.", show_default="one_cycle"),
 ]
 Smoothing = Annotated[float | None, typer.Option(help="Label smoothing.", show_default="0.1")]
+Balance = Annotated[
+    Literal["none", "weights", "sampling"] | None,
+    typer.Option(
+        help="What makes up for classes of different size: rare pictures weigh more, or come more often.",
+        show_default="none",
+    ),
+]
 Auxiliary = Annotated[float | None, typer.Option(help="Weight of the loss of auxiliary heads.", show_default="0.3")]
 Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Mirror at random.", show_default="by class")]
 TUNE_HELP = (

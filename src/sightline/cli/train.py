@@ -20,6 +20,7 @@ from sightline.cli.parameters import (
     TUNE_HELP,
     WEIGHTS_HELP,
     Auxiliary,
+    Balance,
     Batch,
     Budget,
     CacheBudget,
@@ -47,7 +48,7 @@ from sightline.cli.parameters import (
     Workers,
 )
 from sightline.core.errors import UserError, named
-from sightline.core.wording import duration, interval, percent, rate, scaled, size, whole
+from sightline.core.wording import duration, interval, percent, rate, scaled, size, unbalanced, whole
 
 if TYPE_CHECKING:
     from sightline.run import Run
@@ -75,6 +76,7 @@ def command(
     schedule: Schedule = None,
     label_smoothing: Smoothing = None,
     auxiliary_weight: Auxiliary = None,
+    balance: Balance = None,
     mirror: Mirror = None,
     crop: Crop = None,
     patience: Patience = None,
@@ -128,6 +130,7 @@ def command(
             schedule=schedule,
             label_smoothing=label_smoothing,
             auxiliary_weight=auxiliary_weight,
+            balance=balance,
             mirror=mirror,
             crop=crop,
             patience=patience,
@@ -185,6 +188,9 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         recipe = run.document["arguments"]["recipe"]
         found = " by a range test" if recipe["lr"] == "auto" else ""
         rows.insert(-3, ["steps", f"{recipe['batch_size']} pictures, learning rate {results['lr']:.2g}{found}"])
+    uneven = unbalanced(run.document["data"].get("imbalance", {}))
+    if uneven:
+        rows.insert(1, ["classes", f"{uneven}, balance {run.document['arguments']['recipe']['balance']}"])
     if evaluation:
         said = f"{percent(evaluation['top1'])} ({interval(evaluation['interval'])}, n = {evaluation['n']:,})"
         rows.insert(0, ["test top-1", said])

@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from sightline.data.balance import even_order
+
 AHEAD = 4
 
 
@@ -32,7 +34,7 @@ class Loader:
     """Batches of `rows` with their labels: (uint8 [B, C, S, S] in channels-last memory, int64 [B]).
 
     `shuffle` draws a new order every epoch and drops the last partial batch (batch normalisation needs a full one),
-    unless it is the only one.
+    unless it is the only one. With `even` that order holds every class equally often (`balance.even_order`).
     """
 
     pixels: PixelSource
@@ -40,6 +42,7 @@ class Loader:
     labels: np.ndarray
     batch_size: int
     shuffle: bool = False
+    even: bool = False
     seed: int = 0
     waited_seconds: float = field(default=0.0, init=False)
 
@@ -59,7 +62,8 @@ class Loader:
     def _order(self, epoch: int) -> np.ndarray:
         if not self.shuffle:
             return np.arange(len(self.rows))
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
+        random = np.random.default_rng([self.seed, epoch])
+        return even_order(self.labels, random) if self.even else random.permutation(len(self.rows))
 
     def _ahead(self, batches: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Each batch with its pixels, read up to AHEAD batches before they are asked for."""

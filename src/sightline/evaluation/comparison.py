@@ -114,6 +114,7 @@ def about(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "classes": list(dataset.classes),
+        "imbalance": dataset.imbalance,
         "counts": {split: len(dataset.rows(split)) for split in ("train", "validation", "test")},
     }
 

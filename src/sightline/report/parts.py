@@ -28,6 +28,7 @@ def dataset_sections(document: Document) -> list[Section]:
     reasons = Counter(file["reason"] for file in left_out).most_common()
     data = {
         "document": document,
+        "uneven": wording.unbalanced(document.get("imbalance", {})),
         "totals": totals,
         "samples": samples,
         "left_out": left_out[:LISTED_FILES],

@@ -16,6 +16,7 @@ from sightline.core.hashing import sha256_file
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment, standard, unchanged
+from sightline.data.balance import class_weights
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Loader, PixelSource
 from sightline.data.pixels import Pixels
@@ -29,7 +30,7 @@ from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
 from sightline.training.frozen import Frozen, Views
-from sightline.training.head import Head, Labelled, fit_head
+from sightline.training.head import Aim, Head, Labelled, fit_head
 from sightline.training.inputs import Normalise, normalised, plain_preprocess, share_of
 from sightline.training.journal import Journal
 from sightline.training.loop import LAST, Training
@@ -58,6 +59,14 @@ class Material:
     def distort(self) -> Augment:
         """The recipe's distortions, of uint8 [N, C, S, S]."""
         return standard(self.preprocess.size, mirror=bool(self.recipe.mirror), crop=self.recipe.crop)
+
+    @property
+    def class_weights(self) -> np.ndarray:
+        """What a training picture of each class weighs, float64 [C]: the same unless classes are to be balanced."""
+        count = len(self.dataset.classes)
+        if self.recipe.balance == "none":
+            return np.ones(count)
+        return class_weights(self.dataset.labels(self.dataset.rows("train")), count)
 
     @property
     def last(self) -> Path:
@@ -139,13 +148,14 @@ def _fit_by_steps(material: Material) -> Fitted:
     usual = recipe if recipe.lr != "auto" else recipe.model_copy(update={"lr": recipe.usual_rate})
     model, optimizer = fabric.setup(part, usual.make_optimizer(part, thaw.share))
     batch = recipe.batch_size or 1
+    weights = torch.from_numpy(material.class_weights).float().to(fabric.device)
     training = Training(
         fabric=fabric,
         network=network,
         model=model,
         optimizer=optimizer,
         recipe=usual,
-        loader=Loader(*train, batch, shuffle=True, seed=recipe.seed),
+        loader=Loader(*train, batch, shuffle=True, even=recipe.balance == "sampling", seed=recipe.seed),
         validation=Loader(*validation, batch),
         augment=unchanged if begin else material.distort,
         normalise=torch.nn.Identity() if begin else Normalise(preprocess).to(fabric.device),
@@ -153,6 +163,7 @@ def _fit_by_steps(material: Material) -> Fitted:
         progress=material.progress,
         report=Journal(run).write,
         thaw=thaw,
+        class_weights=weights if recipe.balance == "weights" else None,
     )
     found = _found_rate(material, training) if recipe.lr == "auto" else recipe.lr
     training.recipe = recipe.model_copy(update={"lr": found})
@@ -218,7 +229,8 @@ def _set_head(material: Material) -> tuple[Head, bytes]:
         rows = dataset.rows(split)
         found = [frozen.of(split, view)[frozen.places(rows, split)] for view in range(views)]
         labelled[split] = Labelled(np.concatenate(found), np.tile(dataset.labels(rows), views))
-    head = fit_head(labelled["train"], labelled["validation"], len(dataset.classes))
+    aim = Aim(material.class_weights, recipe.judge)
+    head = fit_head(labelled["train"], labelled["validation"], aim)
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))

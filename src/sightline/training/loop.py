@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch.nn import functional
@@ -25,6 +26,7 @@ from torch.nn import functional
 from sightline.core.errors import UserError
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment
+from sightline.data.balance import balanced_accuracy
 from sightline.data.loaders import Loader
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
 from sightline.training.recipe import Recipe
@@ -49,6 +51,7 @@ class Training:
     `model` is what is called, `network` what checkpoints keep: the same, but where `model` is a part of it alone.
     `thaw` is called before a step with the share of the run that is done, `report` when an epoch's checkpoint is
     written. `prepared` seconds of a budget were used up before the first step.
+    `class_weights` float [C] say what a picture of each class counts in the loss; the same where there are none.
     """
 
     fabric: Fabric
@@ -65,6 +68,7 @@ class Training:
     report: Callable[[State], None]
     thaw: Callable[[float], None] = lambda done: None
     prepared: float = 0.0
+    class_weights: torch.Tensor | None = None
 
     def run(self) -> State:
         """Train to the end of the recipe, from the last checkpoint if there is one."""
@@ -158,24 +162,32 @@ class Training:
         return loss, logits, labels
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross entropy with label smoothing, in float32."""
-        return functional.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        """Cross entropy with label smoothing, in float32, weighed by class where that is asked for."""
+        smoothing = self.recipe.label_smoothing
+        if self.class_weights is None:
+            return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        losses = functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing, reduction="none")
+        return (losses * self.class_weights[labels]).mean()
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float | None]:
-        """Loss (no smoothing) and top-1 on the validation pictures; None where there are none."""
+        """Loss (no smoothing), top-1 and balanced accuracy on the validation pictures; None where there are none."""
         if len(self.validation.rows) == 0:
-            return {"validation_loss": None, "validation_top1": None}
+            return dict.fromkeys(("validation_loss", "validation_top1", "validation_balanced"))
         self.model.eval()
-        loss, hits = 0.0, 0
+        loss, right = 0.0, []
         for images, labels in self.validation.epoch():
             labels = self.fabric.to_device(labels)
             inputs = self.normalise(self.fabric.to_device(images))
             logits = self.model(inputs.contiguous(memory_format=torch.channels_last)).float()
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-            hits += int((logits.argmax(1) == labels).sum())
-        count = len(self.validation.rows)
-        return {"validation_loss": loss / count, "validation_top1": hits / count}
+            right.append((logits.argmax(1) == labels).cpu().numpy())
+        hits = np.concatenate(right)
+        return {
+            "validation_loss": loss / len(hits),
+            "validation_top1": float(hits.mean()),
+            "validation_balanced": balanced_accuracy(self.validation.labels, hits),
+        }
 
     def _leave(self, state: State, tally: Tally, seconds: float) -> NoReturn:
         """Stop in the middle of an epoch, with everything written down that continuing needs."""
@@ -187,15 +199,19 @@ class Training:
         raise Interrupted
 
     def _close(self, state: State, tally: Tally, measured: dict[str, Any]) -> None:
-        """Put an epoch's figures down, keep the best network, and write the checkpoint."""
+        """Put an epoch's figures down, keep the best network, and write the checkpoint.
+
+        The best has the highest top-1, or the highest balanced accuracy where classes are balanced, and then the
+        lowest loss.
+        """
         steps = state.epoch * self.loader.steps + state.step
         state.epoch, state.step, state.totals = state.epoch + 1, 0, {}
         row = {"epoch": state.epoch, "step": steps, "seconds": state.seconds}
         state.history.append({**row, "lr": self.optimizer.param_groups[0]["lr"], **tally.means(), **measured})
-        top1, loss = measured["validation_top1"], measured["validation_loss"]
-        if top1 is None or (top1, -loss) >= (state.best_top1, -state.best_loss):
+        score, loss = measured[f"validation_{self.recipe.judge}"], measured["validation_loss"]
+        if score is None or (score, -loss) >= (state.best_score, -state.best_loss):
             state.best_epoch = state.epoch
-            state.best_top1, state.best_loss = (-1.0, math.inf) if top1 is None else (top1, loss)
+            state.best_score, state.best_loss = (-1.0, math.inf) if score is None else (score, loss)
             save_checkpoint(self.best, self.network, None, state)
         save_checkpoint(self.last, self.network, self.optimizer, state)
         self.report(state)

@@ -16,6 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sightline.core.errors import UserError
+from sightline.data.balance import Balance
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"]
 Rate = Annotated[float, Field(gt=0)]
@@ -42,6 +43,7 @@ class Recipe(BaseModel):
     tune: Tune | None = Field(default=None, description="which layers of given weights are trained; none from scratch")
     views: int = Field(default=1, ge=1, le=64, description="passes over the pictures to keep, all but one distorted")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    balance: Balance = Field(default="none", description="what makes up for classes of different size")
     auxiliary_weight: float = Field(default=0.3, ge=0, description="weight of auxiliary heads' loss")
     mirror: bool | None = Field(default=None, description="mirror at random; decided by the class names if none")
     crop: bool = Field(default=True, description="padded random crop")
@@ -95,6 +97,11 @@ class Recipe(BaseModel):
         """
         base = (0.1 if self.optimizer == "sgd" else 0.001) * (0.05 if self.tune else 1)
         return base * (self.batch_size or 128) / 128
+
+    @property
+    def judge(self) -> str:
+        """The figure on validation that chooses the best epoch or penalty: top1, or balanced where classes are."""
+        return "top1" if self.balance == "none" else "balanced"
 
     def lr_at(self, progress: float) -> float:
         """The learning rate when `progress` in [0, 1] of the run is done."""

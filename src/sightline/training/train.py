@@ -171,6 +171,7 @@ def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
             "fingerprint": dataset.fingerprint,
             "classes": list(dataset.classes),
             "counts": counts,
+            "imbalance": dataset.imbalance,
         },
         "results": {},
     }
