@@ -4,14 +4,15 @@ Two reasons to say so. "unsure": its confidence is not above a threshold, chosen
 most a stated share is wrong (selective classification: Geifman and El-Yaniv, "Selective Classification for Deep Neural
 Networks" (2017)). "unlike": nothing it was trained on looks like the picture. For that the distance of the picture's
 embedding to the fifth nearest of some training pictures' counts, all of unit length (Sun et al., "Out-of-Distribution
-Detection with Deep Nearest Neighbors" (2022), section 3); few pictures are enough, and there is no covariance to
+Detection with Deep Nearest Neighbors" (2022), section 3): few pictures are enough, and there is no covariance to
 estimate from fewer pictures than an embedding has numbers, as Mahalanobis distances need (LOG.md, "Unlike").
 
 The promise holds with 95 % confidence for pictures drawn like the validation pictures. Thresholds are tried in sequence
-from few answers to more, each with all of the doubt as long as those before it held (fixed-sequence testing: Angelopoulos
-et al., "Learn then Test" (2021), section 4), because their union bound over a binary search costs small validation
-parts most of their answers. One sequence begins where no answer may be wrong, one where two may be; each takes half of the
-doubt. Given its threshold, the pictures above it are independent draws, so the test is the exact binomial one.
+from few answers to more, each with all of the doubt as long as those before it held (fixed-sequence testing:
+Angelopoulos et al., "Learn then Test" (2021)); the first paper's union over a binary search would cost small validation
+parts most of their answers (LOG.md, "Promises"). One sequence begins where no answer may be wrong, one where two may
+be; each takes half of the doubt. Given its threshold, the pictures above it are independent draws, so the test is the
+exact binomial one.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ import numpy as np
 from sightline.core.errors import UserError, named
 from sightline.core.shares import CONFIDENCE, so_few, wilson
 
-REFERENCES = 1000  # training pictures whose embeddings are kept, at most
 NEIGHBOURS = 5
 STARTS = (0, 2)  # wrong answers among those that a sequence begins with
 STEPS = 50  # of a sequence from none to all
 BATCH = 4096
 UNSURE, UNLIKE = "unsure", "unlike"
+UNLIKE_SHARE = 0.05  # of good pictures that may be called unlike unless told: the operating point of Sun et al.
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,24 @@ class Experience:
     right: np.ndarray
     distance: np.ndarray
 
+    @classmethod
+    def of(cls, known: np.ndarray, embeddings: np.ndarray, confidence: np.ndarray, right: np.ndarray) -> Experience:
+        """From embeddings `known` [R, D] of training pictures, and what the validation pictures' are and were called.
+
+        `embeddings` float [V, D], `confidence` float64 [V] of the first class, and whether it is `right` bool [V].
+        """
+        references = units(known).astype(np.float16)
+        return cls(references, confidence, right, distances(references, embeddings))
+
     def distances(self, embeddings: np.ndarray) -> np.ndarray:
         """How far each of `embeddings` [N, D] lies from what was trained on, float64 [N] in [0, 2]."""
         return distances(self.references, embeddings)
 
-    def rule(self, error: float, unlike: float) -> Rule:
+    def rule(self, error: float, unlike: float = UNLIKE_SHARE) -> Rule:
         """The Rule that answers most and keeps the promise of at most `error` wrong answers; both are shares.
 
-        UserError when they are out of range, and when these validation pictures cannot carry it, with the smallest share that they can.
+        UserError when they are out of range, and when these validation pictures cannot carry the promise, with the
+        least that they can.
         """
         if not (0 < error < 1 and 0 <= unlike < 1):
             raise UserError(
@@ -107,10 +118,10 @@ class Experience:
         if threshold is None:
             shares = [share / 100 for share in range(1, 100)]
             least = next((s for s in shares if s > error and _threshold(confidence, right, s) is not None), None)
-            can = f"{least:.0%} is the least they can: ask for that, or" if least else "no share can be:"
+            can = f"{100 * least:.0f} % is the least they can, ask for that" if least else "nothing can be"
             raise UserError(
-                f"at most {error:.3g} of wrong answers cannot be promised from {len(right):,} validation pictures, "
-                f"{(~right).sum():,} of them answered wrongly; {can} train with more pictures for validation"
+                f"that at most {100 * error:.3g} % of the answers are wrong cannot be promised from {len(right):,} "
+                f"validation pictures, {(~right).sum():,} of them answered wrongly: {can}, or train with more of them"
             )
         answered = confidence > threshold
         wrong = int((answered & ~right).sum())
@@ -155,12 +166,12 @@ def distances(references: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
     """
     known, nth = references.astype(np.float32), min(NEIGHBOURS, len(references)) - 1
     parts = [units(embeddings[start : start + BATCH]) @ known.T for start in range(0, len(embeddings), BATCH)]
-    nearest = [np.partition(-part, nth, axis=1)[:, nth] for part in parts]
-    return np.sqrt(np.maximum(0.0, 2 + 2 * np.concatenate(nearest or [np.empty(0)]).astype(np.float64)))
+    nearest = [np.partition(-part, nth, axis=1)[:, nth].astype(np.float64) for part in parts]
+    return np.sqrt(np.maximum(0.0, 2 + 2 * np.concatenate(nearest or [np.empty(0)])))
 
 
 def _threshold(confidence: np.ndarray, right: np.ndarray, error: float) -> float | None:
-    """The lowest confidence above which at most `error` of the answers are wrong, with 95 % confidence; None of none."""
+    """The lowest confidence above which at most `error` of the answers are wrong, or None where that is not sure."""
     found = [_lowest(confidence, right, error, start, (1 - CONFIDENCE) / len(STARTS)) for start in STARTS]
     return min((threshold for threshold in found if threshold is not None), default=None)
 

@@ -58,7 +58,9 @@ def test_a_weighted_head_is_scikit_learns() -> None:
     theirs = LogisticRegression(C=1 / (l2 * len(x)), class_weight="balanced", tol=1e-9, max_iter=10_000)
     expected = theirs.fit(scaler.transform(x), train.labels).decision_function(scaler.transform(z))
     ours = judge.embeddings @ head.weight.T + head.bias
-    np.testing.assert_allclose(ours - ours.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(
+        ours - ours.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-4
+    )
     unweighted = fit_head(train, judge, EVEN)
     said = [(judge.embeddings @ one.weight.T + one.bias).argmax(1) for one in (head, unweighted)]
     assert (said[0] == 0).sum() < (said[1] == 0).sum()

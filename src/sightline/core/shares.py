@@ -21,7 +21,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 def so_few(hits: int, count: int, share: float) -> float:
     """How likely at most `hits` in `count` are when each is one with probability `share` in (0, 1).
 
-    That it is below d is the same as Clopper and Pearson's one-sided upper bound of confidence 1 - d being below `share`.
+    Below d it is where Clopper and Pearson's one-sided upper bound of confidence 1 - d lies below `share`.
     """
     numbers = np.arange(hits)
     steps = np.log(count - numbers) - np.log(numbers + 1) + math.log(share) - math.log1p(-share)

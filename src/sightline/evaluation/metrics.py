@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from sightline.core.shares import CONFIDENCE, wilson
 from sightline.data.balance import balanced_accuracy
 
 BINS = 15
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,6 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> M
         per_class=_per_class(labels, said, classes),
         confusion=tuple(map(tuple, confusion_matrix(labels, said, labels=range(len(classes))).tolist())),
     )
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share of `hits` in `count`."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def t_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float] | None:

@@ -21,7 +21,7 @@ from sightline.data.dataset import Dataset
 from sightline.data.loaders import Loader, PixelSource
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import kept_graph, with_head
+from sightline.export.onnx import kept_graph, to_onnx
 from sightline.models import Network, create
 from sightline.models.pretrained import locate
 from sightline.models.weights import load_weights
@@ -29,7 +29,7 @@ from sightline.run import Run
 from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
-from sightline.training.frozen import Frozen, Views
+from sightline.training.frozen import BATCH, Frozen, Views
 from sightline.training.head import Aim, Head, Labelled, fit_head
 from sightline.training.inputs import Normalise, normalised, plain_preprocess, share_of
 from sightline.training.journal import Journal
@@ -76,13 +76,14 @@ class Material:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How it went. The network of the Material holds its best weights; `graph` is its ONNX file if there is one.
-
+    """How it went. The network of the Material holds its best weights, on the CPU; `graph` is its ONNX file but for the
+    weights of the head. `embed` gives the embeddings [N, D] of rows of the split named "train" or "validation".
     `rate` is the peak learning rate; a head has none.
     """
 
     state: State
-    graph: bytes | None = None
+    graph: bytes
+    embed: Callable[[str, np.ndarray], np.ndarray]
     rate: float | None = None
     on_cuda: bool = False
 
@@ -170,7 +171,15 @@ def _fit_by_steps(material: Material) -> Fitted:
     training.prepared = time.perf_counter() - material.began
     state = training.run()
     load_checkpoint(training.best, network, None)
-    return Fitted(state, rate=found, on_cuda=fabric.device.type == "cuda")
+    graph = to_onnx(network.to("cpu").eval(), preprocess)
+    session = Session(graph)
+
+    def embed(split: str, rows: np.ndarray) -> np.ndarray:
+        batches = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+        pictures = (material.pixels.read(batch) for batch in batches)
+        return np.concatenate([session.run(images, only=("embedding",)).embedding for images in pictures])
+
+    return Fitted(state, graph, embed, rate=found, on_cuda=fabric.device.type == "cuda")
 
 
 def _found_rate(material: Material, training: Training) -> float:
@@ -206,20 +215,25 @@ def _fit_head(material: Material) -> Fitted:
     """Fit the head alone."""
     began = time.perf_counter()
     freeze_all_but_head(material.network)
-    head, graph = _set_head(material)
+    head, graph, frozen = _set_head(material)
     seconds = time.perf_counter() - began
     pictures = material.recipe.views * len(material.dataset.rows("train"))
     speed = {"images_per_s": pictures / seconds, "waiting_frac": 0.0}
     history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]
     state = State(epoch=len(history), best_epoch=head.best + 1, seconds=seconds, history=history)
     Journal(material.run).write(state)
-    return Fitted(state, with_head(graph, material.network))
+
+    def embed(split: str, rows: np.ndarray) -> np.ndarray:
+        whole = material.dataset.rows(split)
+        return frozen.of(whole)[np.searchsorted(whole, rows)]
+
+    return Fitted(state, graph, embed)
 
 
-def _set_head(material: Material) -> tuple[Head, bytes]:
+def _set_head(material: Material) -> tuple[Head, bytes, Frozen]:
     """Fit the head to embeddings that the runtime computes once, of every view, and put it into the network.
 
-    Also `kept_graph`'s graph of the network.
+    Also `kept_graph`'s graph of the network, and the embeddings.
     """
     network, dataset, recipe = material.network.eval(), material.dataset, material.recipe
     graph, session = kept_graph(network, material.preprocess, origin(material.run))
@@ -234,7 +248,7 @@ def _set_head(material: Material) -> tuple[Head, bytes]:
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))
-    return head, graph
+    return head, graph, frozen
 
 
 def embeddings(run: Run, pixels: Pixels, session: Session, **options: Any) -> Frozen:

@@ -20,6 +20,7 @@ from sightline.export.onnx import export
 from sightline.models import STYLES, architecture, check_size, learns_from_one
 from sightline.models.pretrained import Weights
 from sightline.run import Run
+from sightline.training.calibration import calibrate
 from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
@@ -202,7 +203,8 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
     )  # fmt: skip
     arguments = run.document["arguments"]
     best = state.history[state.best_epoch - 1]
-    validation = {"top1": best["validation_top1"], "loss": best["validation_loss"]}
+    validation = {figure: best[f"validation_{figure}"] for figure in ("top1", "balanced", "loss")}
+    calibrated = calibrate(material, fitted)
     golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN_IMAGES]
     try:
         export(
@@ -213,11 +215,12 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
             classes=dataset.classes,
             preprocess=preprocess,
             golden_images=material.pixels.read(golden_rows),
-            metrics={"validation": validation},
+            metrics={"validation": validation, "calibration": calibrated.figures},
             weights=run.document.get("weights"),
             out=run.path / "bundle",
             replace=True,
-            graph=fitted.graph,
+            graph=calibrated.graph,
+            experience=calibrated.experience,
         )
     except UserError:  # answers that are not finite, from a loss that was
         run.update(status="diverged")
@@ -236,5 +239,6 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
         "trained_parameters": trained,
         "macs": count_macs(model, (1, preprocess.channels, preprocess.size, preprocess.size)),
         "validation": validation,
+        "calibration": calibrated.figures,
     }
     return run.update(status="done", results=results)
