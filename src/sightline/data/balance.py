@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 Balance = Literal["none", "weights", "sampling"]
+# The figure on validation that chooses an epoch, a penalty or a depth: where classes are balanced, so is the choice.
+JUDGE: dict[str, str] = {"none": "top1", "weights": "balanced", "sampling": "balanced"}
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -120,6 +120,7 @@ class Dataset:
                 {"picture": safe(table.path[row]), "notes": table.notes[row].split(", ")} for row in noted[:NOTED_CAP]
             ],
             "noted_total": len(noted),
+            "labels": self.document.get("labels"),
             "source": self.document.get("source"),
             "seed": self.document.get("seed"),
         }

@@ -29,6 +29,7 @@ def dataset_sections(document: Document) -> list[Section]:
     data = {
         "document": document,
         "uneven": wording.unbalanced(document.get("imbalance", {})),
+        "labels": document.get("labels"),
         "totals": totals,
         "samples": samples,
         "left_out": left_out[:LISTED_FILES],

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.artifact import directory
-from sightline.evaluation.metrics import wilson
+from sightline.core.shares import wilson
+from sightline.data.balance import JUDGE
 from sightline.run import Run
 from sightline.training.loop import Diverged
-from sightline.training.recipe import Recipe
 
 DEPTHS = ("head", "last", "gradual", "all")
 SHORTEST = 20.0  # seconds; with less a training spends its budget on validating and exporting
@@ -35,7 +35,7 @@ def try_depths(run: Run, carry_out: Callable[[Run], Run]) -> Run:
     for tune in depths[len(rows) :]:
         rows.append(_try(run, tune, len(depths) - len(rows), sum(row["seconds"] for row in rows), carry_out))
         run = run.update(results={"depths": rows})
-    judge = Recipe.of(**run.document["arguments"]["recipe"]).judge
+    judge = JUDGE[run.document["arguments"]["recipe"].get("balance", "none")]
     best = max((row for row in rows if row["status"] == "done"), key=lambda row: _merit(row["validation"], judge))
     chosen = Run.open(run.path / best["run"])
     with directory(run.path / "bundle", replace=True) as temporary:

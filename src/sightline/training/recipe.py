@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sightline.core.errors import UserError
-from sightline.data.balance import Balance
+from sightline.data.balance import JUDGE, Balance
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"]
 Rate = Annotated[float, Field(gt=0)]
@@ -100,8 +100,8 @@ class Recipe(BaseModel):
 
     @property
     def judge(self) -> str:
-        """The figure on validation that chooses the best epoch or penalty: top1, or balanced where classes are."""
-        return "top1" if self.balance == "none" else "balanced"
+        """The figure on validation that chooses the best epoch or penalty."""
+        return JUDGE[self.balance]
 
     def lr_at(self, progress: float) -> float:
         """The learning rate when `progress` in [0, 1] of the run is done."""
