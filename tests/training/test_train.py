@@ -218,6 +218,29 @@ def test_a_diverging_loss_stops_with_advice_and_keeps_what_was_good(digits: Data
     assert Run.open(tmp_path / "run").document["status"] == "diverged"
 
 
+def test_a_loss_that_becomes_no_number_keeps_the_checkpoint_before(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the second epoch of nine steps each; the message names the step, what is kept and what to try."""
+    plain, steps = Training.loss, 0
+
+    def spoilt(self: Training, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        return plain(self, logits, labels) * (float("nan") if steps == 12 else 1)
+
+    monkeypatch.setattr(Training, "loss", spoilt)
+    with pytest.raises(UserError, match=r"by step 18 \(epoch 2, .*try --lr .*epoch 1 is kept in .*last\.safetensors"):
+        train(digits, "resnet20", recipe(), tmp_path / "run")
+    kept = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
+    assert all(np.isfinite(value).all() for value in kept.values())
+    monkeypatch.undo()
+    run = Run.open(tmp_path / "run")
+    assert run.status == "diverged"
+    assert len(run.history()) == 1
+    assert resume(run).document["results"]["epochs"] == 2
+
+
 @pytest.mark.slow
 def test_patience_ends_a_run_that_no_longer_improves(digits: Dataset, tmp_path: Path) -> None:
     run = train(digits, "resnet20", recipe(epochs=30, lr=1e-12, patience=2), tmp_path / "run")

@@ -172,14 +172,18 @@ def _fit_by_steps(material: Material) -> Fitted:
     state = training.run()
     load_checkpoint(training.best, network, None)
     graph = to_onnx(network.to("cpu").eval(), preprocess)
+    return Fitted(state, graph, _embedder(graph, material.pixels), found, fabric.device.type == "cuda")
+
+
+def _embedder(graph: bytes, pixels: Pixels) -> Callable[[str, np.ndarray], np.ndarray]:
+    """What gives the embeddings that `graph` has for rows of a split."""
     session = Session(graph)
 
     def embed(split: str, rows: np.ndarray) -> np.ndarray:
         batches = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
-        pictures = (material.pixels.read(batch) for batch in batches)
-        return np.concatenate([session.run(images, only=("embedding",)).embedding for images in pictures])
+        return np.concatenate([session.run(pixels.read(batch), only=("embedding",)).embedding for batch in batches])
 
-    return Fitted(state, graph, embed, rate=found, on_cuda=fabric.device.type == "cuda")
+    return embed
 
 
 def _found_rate(material: Material, training: Training) -> float:
@@ -222,12 +226,7 @@ def _fit_head(material: Material) -> Fitted:
     history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]
     state = State(epoch=len(history), best_epoch=head.best + 1, seconds=seconds, history=history)
     Journal(material.run).write(state)
-
-    def embed(split: str, rows: np.ndarray) -> np.ndarray:
-        whole = material.dataset.rows(split)
-        return frozen.of(whole)[np.searchsorted(whole, rows)]
-
-    return Fitted(state, graph, embed)
+    return Fitted(state, graph, lambda split, rows: frozen.of(split)[frozen.places(rows, split)])
 
 
 def _set_head(material: Material) -> tuple[Head, bytes, Frozen]:

@@ -23,7 +23,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn import functional
 
-from sightline.core.errors import UserError
+from sightline.core.errors import UserError, named
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment
 from sightline.data.balance import balanced_accuracy
@@ -222,10 +222,12 @@ class Training:
             return
         lr, step = self.optimizer.param_groups[0]["lr"], state.epoch * self.loader.steps + state.step
         kept = (
-            f"the network after epoch {state.epoch} is kept in {self.last}" if state.epoch else "nothing was kept yet"
+            f"the network after epoch {state.epoch} is kept in {named(self.last)}"
+            if state.epoch
+            else "nothing was kept yet"
         )
         raise Diverged(
-            f"the loss stopped being a number within step {step} (epoch {state.epoch + 1}, learning rate {lr:.4g}): "
+            f"the loss stopped being a number by step {step} (epoch {state.epoch + 1}, learning rate {lr:.4g}): "
             f"try --lr {lr / 10:.2g}; {kept}"
         )
 
