@@ -242,6 +242,7 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         recipe = run.document["arguments"]["recipe"]
         found = " by a range test" if recipe["lr"] == "auto" else ""
         rows.insert(-3, ["steps", f"{recipe['batch_size']} pictures, learning rate {results['lr']:.2g}{found}"])
+    rows.append(["calibration", calibrated(results.get("calibration"))])
     uneven = unbalanced(run.document["data"].get("imbalance", {}))
     if uneven:
         rows.insert(1, ["classes", f"{uneven}, balance {run.document['arguments']['recipe']['balance']}"])
@@ -255,6 +256,17 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         print_line(f"weights {became(run.document['weights'])}")
     print_line(f"run     {run.path}")
     print_line(f"bundle  {run.path / 'bundle'}")
+
+
+def calibrated(figures: dict[str, Any] | None) -> str:
+    """What became of the temperature, and what it did for confidence."""
+    if figures is None:
+        return "none, as there are no validation pictures"
+    temperature, before, after = figures["temperature"], figures["before"]["ece"], figures["after"]["ece"]
+    between = f"{temperature['fitted']:.2f} ({temperature['low']:.2f} to {temperature['high']:.2f})"
+    if temperature["value"] == 1:
+        return f"temperature 1, which {figures['pictures']:,} validation pictures cannot tell from {between}"
+    return f"temperature {between}: error on validation {percent(before)}, now {percent(after)}"
 
 
 def show_depths(depths: list[dict[str, Any]], data: dict[str, Any]) -> None:
