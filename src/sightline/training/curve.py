@@ -151,6 +151,9 @@ class _Steps:
 
         yield advance
 
+    def note(self, text: str) -> None:
+        """Nothing to say of one step."""
+
 
 def _trial(run: Run, dataset: Dataset, split: str, share: float, progress: Progress) -> Trial:
     """What a finished Run of a `share` gets right."""
