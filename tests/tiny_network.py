@@ -17,6 +17,7 @@ from sightline.bundle import Bundle, write_bundle
 from sightline.data.dataset import Dataset
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
+from sightline.experience import Experience
 from sightline.run import Run
 from sightline.runtime import Session
 
@@ -57,15 +58,21 @@ def graph(preprocess: Preprocess, weight: np.ndarray, bias: np.ndarray) -> bytes
 
 
 def make_bundle(
-    path: Path, dataset: Dataset, *, noise: float = 0.0, seed: int = 0, scale: float = 10.0, **card: Any
-) -> Bundle:
+    path: Path, dataset: Dataset, *, noise: float = 0.0, seed: int = 0, scale: float = 10.0,
+    experience: Experience | None = None, **card: Any,
+) -> Bundle:  # fmt: skip
     """A Bundle of the classifier for `dataset`, its weights disturbed by `noise`; `card` entries replace its own."""
     weight, bias = prototypes(dataset)
     weight = (weight + noise * np.random.default_rng(seed).normal(size=weight.shape)).astype(np.float32)
-    return write(path, scale * weight, scale * bias, **{"classes": list(dataset.classes), **card})
+    return write(
+        path, scale * weight, scale * bias, experience=experience, **{"classes": list(dataset.classes), **card}
+    )
 
 
-def write(path: Path, weight: np.ndarray, bias: np.ndarray, preprocess: Preprocess = GREY8, **card: Any) -> Bundle:
+def write(
+    path: Path, weight: np.ndarray, bias: np.ndarray, preprocess: Preprocess = GREY8,
+    experience: Experience | None = None, **card: Any,
+) -> Bundle:  # fmt: skip
     """A Bundle with these weights [D, C] and bias [C], whatever the classes."""
     data = graph(preprocess, weight.astype(np.float32), bias.astype(np.float32))
     golden = np.arange(2 * preprocess.size**2 * preprocess.channels, dtype=np.int64) % 251
@@ -85,7 +92,9 @@ def write(path: Path, weight: np.ndarray, bias: np.ndarray, preprocess: Preproce
         **card,
     }
     logits = Session(data).run(images).logits
-    write_bundle(path, whole, graph=data, weights=b"none", golden_images=images, golden_logits=logits)
+    write_bundle(
+        path, whole, graph=data, weights=b"none", golden_images=images, golden_logits=logits, experience=experience
+    )
     return Bundle.open(path)
 
 

@@ -16,6 +16,8 @@ from sightline.bundle import Bundle
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
+from sightline.core.wording import unbalanced
+from sightline.experience import UNLIKE_SHARE
 from sightline.run import Run, place
 
 if TYPE_CHECKING:
@@ -126,6 +128,7 @@ def compare(
     earlier = [_run(run) for run in runs]
     dataset = prepare(data, progress=progress)
     checked(earlier, dataset)  # before hours of training
+    _note_imbalance(dataset, recipe, progress)
     out = Path(out) if out else Path("runs") / f"compare-{dataset.name}"
     trained = campaign(dataset, archs, recipe, out, seeds=seeds, progress=progress, **rest)
     return {**measure([*trained, *earlier], dataset, progress=progress), "path": str(out)}
@@ -184,6 +187,8 @@ def evaluate(
     average: str | None = None,
     fit_weights: bool = False,
     save: str | Path | None = None,
+    reject: float | None = None,
+    unlike: float = UNLIKE_SHARE,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Measure a finished `run` (or Bundle) on a split of `data`, its own Dataset unless given; the evaluation document.
@@ -191,6 +196,9 @@ def evaluate(
     Of several, or with `views` (1, 2, 5, 10, dense) or `scales` (pixels), the combination document: a row for each
     alone and for each combination, the answers averaged by "probabilities" (unless told) or "logits" and, with
     `fit_weights`, by weights fitted on the validation pictures. `save` is a new directory for the last row's Bundle.
+
+    Of one alone with `reject`, a share of wrong answers it shall keep to, also how it does when it says "unknown" where
+    it is unsure and to the share `unlike` of pictures that look least like what it knows.
     """
     from sightline.evaluation.comparison import evaluate as measure
 
@@ -200,6 +208,8 @@ def evaluate(
     alone = len(sources) == 1 and str(views) == "1" and not scales
     if alone and asked:
         raise UserError(f"nothing to {asked[0]}: give several runs, or --views or --scales")
+    if reject is not None and not alone:
+        raise UserError("--reject is for one network and one view: a combination has no validation answers of its own")
     if fit_weights and (len(sources) == 1 or split == "validation"):
         why = "there is one network" if len(sources) == 1 else "they would be measured on what they were fitted on"
         raise UserError(f"no weights to fit, {why}: give several runs, and another split than validation")
@@ -207,7 +217,7 @@ def evaluate(
         check_vacant(Path(save))
     dataset = prepare(_own_data(sources) if data is None else data, progress=progress)
     if alone:
-        return measure(sources[0], dataset, split, progress)
+        return measure(sources[0], dataset, split, progress, reject=reject, unlike=unlike)
     from sightline.combining import Wish, survey
 
     wish = Wish(str(views), tuple(scales), average or "probabilities", fit_weights)  # type: ignore[arg-type]
@@ -298,6 +308,7 @@ def _asked(
     elif weights is not None:
         rest["weights"] = find_weights(weights, arch)
     dataset = prepare(data, progress=progress)
+    _note_imbalance(dataset, recipe, progress)
     if weights == IMAGENET:
         rest["weights"] = find_weights(weights, arch, **wanted, progress=progress)
     return dataset, str(arch) if weights is None else rest["weights"].arch, recipe, rest
@@ -324,6 +335,13 @@ def _recipe(
     if budget is not None:
         return Recipe.of(**fields | {"epochs": None, "budget_s": seconds(budget)}), rest
     return Recipe.of(**{"epochs": EPOCHS} | fields | ({"epochs": epochs} if epochs is not None else {})), rest
+
+
+def _note_imbalance(dataset: Any, recipe: Any, progress: Progress) -> None:
+    """Say so when classes differ much in size and nothing was asked to make up for it."""
+    said = unbalanced(dataset.imbalance)
+    if said and recipe.balance == "none":
+        progress.note(f"unbalanced: {said}; --balance sampling draws all classes equally often, weights weighs them")
 
 
 def _fresh(path: Path) -> Path:

@@ -2,7 +2,8 @@
 
 A directory: `bundle.json` (the card: what it is, class names, Preprocess, metrics, checksums of the files and of
 itself), `model.onnx` (what runs), `model.safetensors` (what training goes on from), `golden.npz` (pictures and the
-logits the trained network gave for them). Opening verifies every checksum and runs the golden pictures again.
+logits the trained network gave for them), and of a training `experience.npz` (by which it may say "unknown"). Opening
+verifies every checksum and runs the golden pictures again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,12 @@ from sightline.core.hashing import sha256_bytes, sha256_file
 from sightline.core.threads import in_threads
 from sightline.data.pictures import PictureError, open_picture
 from sightline.data.preprocess import Preprocess
+from sightline.experience import Experience, Rule
 from sightline.runtime import Outputs, Session
 
 FORMAT = 1
 CARD, GRAPH, WEIGHTS, GOLDEN = "bundle.json", "model.onnx", "model.safetensors", "golden.npz"
+EXPERIENCE = "experience.npz"
 GOLDEN_IMAGES = 8  # at most; opening runs them
 MAX_DIFFERENCE = 1e-3
 AGAIN = "get the bundle again, or make it again by training"
@@ -49,11 +53,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The likeliest classes of one picture with their probabilities in [0, 1], best first; or the error."""
+    """The likeliest classes of one picture with their probabilities in [0, 1], best first; or the error.
+
+    `unknown` says why they are no answer, "unsure" or "unlike", where a Rule says so.
+    """
 
     name: str
     classes: tuple[tuple[str, float], ...]
     error: str | None = None
+    unknown: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Bundle:
         """
         path = Path(path)
         card = _read_card(path)
-        for name in (GRAPH, WEIGHTS, GOLDEN):
+        for name in dict.fromkeys((GRAPH, WEIGHTS, GOLDEN, *card["files"])):
             _verify(path / name, card["files"].get(name))
         bundle = cls(
             path=path,
@@ -99,6 +107,16 @@ class Bundle:
         """The SHA-256 of model.onnx: two Bundles of one hash answer alike."""
         return str(self.card["files"][GRAPH])
 
+    @cached_property
+    def experience(self) -> Experience:
+        """What it was seen to know; UserError when it was not trained, or without validation pictures."""
+        if EXPERIENCE not in self.card["files"]:
+            raise UserError(
+                f"{named(self.path)} cannot say what it does not know: that takes a network trained with validation "
+                "pictures"
+            )
+        return Experience.open(self.path / EXPERIENCE)
+
     def run(self, images: np.ndarray) -> Outputs:
         """The network's outputs for preprocessed uint8 `images` [N, S, S, channels]."""
         return self.session.run(images)
@@ -115,15 +133,19 @@ class Bundle:
             while batch := list(islice(decoded, batch_size)):
                 yield from self._answer(batch, only)
 
-    def predict(self, pictures: Iterable[Picture], *, top: int = 5) -> Iterator[Prediction]:
-        """The `top` likeliest classes of each picture, in order."""
-        for answer in self.stream(pictures, only=("logits",)):
+    def predict(self, pictures: Iterable[Picture], *, top: int = 5, rule: Rule | None = None) -> Iterator[Prediction]:
+        """The `top` likeliest classes of each picture, in order; `rule`, from `experience`, may call them unknown."""
+        for answer in self.stream(pictures, only=("logits", "embedding") if rule else ("logits",)):
             if answer.logits is None:
                 yield Prediction(answer.name, (), answer.error)
                 continue
-            probabilities = softmax(answer.logits)
+            probabilities, unknown = softmax(answer.logits), None
+            if rule and answer.embedding is not None:
+                (distance,) = self.experience.distances(answer.embedding[None])
+                unknown = rule.unknown(float(probabilities.max()), float(distance))
             best = np.argsort(-probabilities, kind="stable")[:top]
-            yield Prediction(answer.name, tuple((self.classes[i], float(probabilities[i])) for i in best))
+            classes = tuple((self.classes[i], float(probabilities[i])) for i in best)
+            yield Prediction(answer.name, classes, unknown=unknown)
 
     def _decode(self, numbered: tuple[int, Picture]) -> tuple[str, np.ndarray | None, str | None]:
         """Name, pixels and error of one picture; one of the last two is None."""
@@ -151,7 +173,7 @@ class Bundle:
 
 def write_bundle(
     out: Path, card: dict[str, Any], *, graph: bytes, weights: bytes, golden_images: np.ndarray,
-    golden_logits: np.ndarray, replace: bool = False,
+    golden_logits: np.ndarray, experience: Experience | None = None, replace: bool = False,
 ) -> None:  # fmt: skip
     """Write a Bundle directory, whole or not at all.
 
@@ -161,6 +183,8 @@ def write_bundle(
     golden = io.BytesIO()
     np.savez(golden, images=golden_images[:GOLDEN_IMAGES], logits=golden_logits[:GOLDEN_IMAGES])
     files = {GRAPH: graph, WEIGHTS: weights, GOLDEN: golden.getvalue()}
+    if experience:
+        files[EXPERIENCE] = experience.to_bytes()
     whole = {"format": FORMAT, **card, "files": {name: sha256_bytes(data) for name, data in files.items()}}
     with directory(out, replace=replace) as temporary:
         for name, data in files.items():

@@ -349,3 +349,43 @@ def test_a_bad_file_among_searched_pictures_is_skipped(
     document = json.loads(capsys.readouterr().out)
     assert [Path(query["picture"]).name for query in document["queries"]] == ["good.jpg"]
     assert [Path(one["picture"]).name for one in document["skipped"]] == ["a.jpg", "b.jpg"]
+
+
+def test_a_run_goes_on_with_its_own_options(refused: Refused, trained: Path, tmp_path: Path) -> None:
+    """Every difference is named, what is the same may be given, and nothing of the run changes."""
+    shutil.copytree(trained / "runs" / "it", tmp_path / "it")
+    text = (tmp_path / "it" / "run.json").read_text()
+    (tmp_path / "it" / "run.json").write_text(text.replace('"status": "done"', '"status": "interrupted"'))
+    recipe = json.loads(text)["arguments"]["recipe"]
+    line = refused("train", "--resume", "it", "--lr", "0.5", "--batch", "64", "--no-crop", "--device", "auto")
+    assert f"--lr 0.5 (it has {recipe['lr']}), --batch 64 (it has {recipe['batch_size']}), --crop False" in line
+    assert "--device" not in line
+    for arguments, words in {
+        ("--arch", "resnet18"): "--arch resnet18 (it has resnet20)",
+        ("--size", "32"): "--size 32 (it has 16)",
+        ("--budget", "10m"): "--budget 10m (it has None)",
+        ("--recipe", "paper"): "--epochs 182 (it has 1)",
+        ("--seed", "1"): "--seed 1 (it has 0)",
+        ("--cache-budget", "1"): "--cache-budget 1.0 (it has 2.0)",
+        ("--balance", "weights"): "--balance weights (it has none)",
+        ("--weights", "other.pth"): "--weights other.pth (it has None)",
+        ("--out", "elsewhere"): "--out elsewhere (it has ",
+        ("photos",): "DATA photos (it has ",
+        ("--lr", "-"): "--lr - (it has ",
+    }.items():
+        assert words in refused("train", *arguments, "--resume", "it")
+    same = [
+        "--lr",
+        str(recipe["lr"]),
+        "--arch",
+        "resnet20",
+        "--epochs",
+        "1",
+        "--size",
+        "16",
+        "--out",
+        "it",
+        "--workers",
+        "1",
+    ]
+    assert run(["train", "--resume", "it", *same, "--json"]) == 0

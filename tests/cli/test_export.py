@@ -75,7 +75,7 @@ def test_train_begins_with_weights_and_says_so(place: Path, capsys: pytest.Captu
         (["train", "digits", "--weights", "absent.pth"], "no weights file at absent.pth"),
         (["train", "digits", "--weights", "imagenet"], "--arch"),
         (["train", "--weights", "mine.pth"], "train needs DATA"),
-        (["train", "--resume", "it", "--weights", "mine.pth"], "leave DATA, --arch and --weights out"),
+        (["train", "--resume", "it", "--weights", "mine.pth"], "no run it"),
     ],
 )
 def test_what_people_do_wrong_is_one_line_that_says_what_to_do(

@@ -44,6 +44,20 @@ def test_starting_in_the_middle_gives_the_rest(count: int, batch: int, data: st.
     assert seen(ours.epoch(2, start)) == seen(ours.epoch(2))[start * batch :]
 
 
+@given(st.integers(5, 60), st.integers(1, 20), st.data())
+def test_an_even_order_resumes_and_repeats(count: int, batch: int, data: st.DataObject) -> None:
+    """Classes come equally often in an epoch, but for those of the last batch that is left out."""
+    rows = np.arange(count)
+    labels = np.minimum(rows // 2, 3)  # 2, 2, 2 and all the others
+    ours, again = (Loader(Source(), rows, labels, batch, shuffle=True, even=True, seed=3) for _ in range(2))
+    start = data.draw(st.integers(0, ours.steps))
+    assert seen(ours.epoch(2, start)) == seen(again.epoch(2))[start * batch :]
+    drawn = [int(label) for _, some in ours.epoch(2) for label in some]
+    counts = np.bincount(drawn, minlength=len(np.unique(labels)))
+    assert np.ptp(counts) <= 1 + (count - len(drawn))
+    assert seen(ours.epoch(1)) != seen(ours.epoch(2)) or count < 8
+
+
 def test_without_shuffling_every_row_comes_in_order() -> None:
     assert seen(loader(11, 4).epoch()) == list(range(3, 14))
 

@@ -192,7 +192,15 @@ def bad_sources(root: Path) -> dict[str, tuple[Path | str, str]]:
         archive.writestr("cat/0.bmp", bytes(3 << 20))
     write(root / "idx" / "train-images-idx3-ubyte", b"\0\0\x08\3" + bytes(20))
     write(root / "idx" / "train-labels-idx1-ubyte", b"\0\0\x08\1" + bytes(4))
+    for number in range(9):
+        (root / "many" / f"class {number}").mkdir(parents=True)
+        if number < 3:
+            write(root / "many" / f"class {number}" / "1.jpg", encoded(picture(number)))
+    for split, names in {"train": ["cat", "dog"], "test": ["cat", "dog", "eel"]}.items():
+        write_classes(root / "test only" / split, dict.fromkeys(names, 3), first=len(names) * 10)
     return {
+        "many": (root / "many", 'class "class 3" of .* has no good picture to train on: add some, or remove the class'),
+        "testonly": (root / "test only", 'class "eel" of .* to train on, it is in test only'),
         "missing": (root / "gone", "no such file, folder or built-in dataset"),
         "unnamed": ("", "no data is named"),
         "misspelt": ("digit", 'did you mean "digits"'),
@@ -215,7 +223,7 @@ def bad_sources(root: Path) -> dict[str, tuple[Path | str, str]]:
 
 CASES = [
     *("missing", "unnamed", "misspelt", "empty", "one", "nogood", "nothing", "corrupt", "page", "picture"),
-    *("escape", "link", "bomb", "idx", "part", "scheme", "host"),
+    *("escape", "link", "bomb", "idx", "part", "scheme", "host", "many", "testonly"),
 ]
 
 

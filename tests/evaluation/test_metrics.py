@@ -57,6 +57,8 @@ def test_against_independent_formulations(case: tuple[np.ndarray, np.ndarray, li
         assert score.recall == pytest.approx(hits / support if support else 0)
         assert score.precision == pytest.approx(hits / called if called else 0)
         assert score.f1 == pytest.approx(2 * hits / (support + called) if support + called else 0)
+    recalls = [score.recall for score in metrics.per_class if score.support]
+    assert metrics.balanced_accuracy == pytest.approx(sum(recalls) / len(recalls))
     losses = [math.log(sum(math.exp(x - row[y]) for x in row)) for row, y in _tame(logits, labels)]
     if losses:
         assert metrics.log_loss == pytest.approx(np.mean(losses), abs=1e-6)

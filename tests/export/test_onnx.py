@@ -14,7 +14,7 @@ from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
 from sightline.export import export
-from sightline.export.onnx import check_parity, to_onnx
+from sightline.export.onnx import check_parity, to_onnx, with_head
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.models.resnet import Pad
 from sightline.models.weights import load_weights
@@ -70,6 +70,14 @@ def assert_same(found: Outputs, wanted: Outputs) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * max(1, np.abs(theirs).max()))
 
 
+def halved(model: Network) -> Network:
+    """The same with a head of half its weights, as a temperature of 2 leaves it."""
+    with torch.no_grad():
+        for parameter in model.head.parameters():
+            parameter.div_(2)
+    return model
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_answers_as_in_pytorch(name: str, tmp_path: Path) -> None:
     size = min(64, ARCHITECTURES[name].size)
@@ -78,6 +86,8 @@ def test_every_network_answers_as_in_pytorch(name: str, tmp_path: Path) -> None:
     for count in (1, 5):
         images = pixels(count, size)
         assert_same(bundle.run(images), expected(model, preprocess, images))
+    exchanged = with_head((bundle.path / "model.onnx").read_bytes(), halved(model))
+    assert_same(Session(exchanged).run(images), expected(model, preprocess, images))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +207,15 @@ def test_each_output_is_compared() -> None:
     for name in Outputs._fields:
         with pytest.raises(RuntimeError, match="differs from PyTorch"):
             check_parity(sound._replace(**{name: getattr(sound, name) + np.float32(0.01)}), sound)
+
+
+def test_a_bias_of_zeros_is_no_hindrance_to_another_head() -> None:
+    """The exporter leaves such a bias out of the graph."""
+    model, preprocess = a_network("resnet20").eval(), Preprocess(32)
+    nn.init.zeros_(model.head.bias)
+    graph, images = to_onnx(model, preprocess), pixels(4, 32)
+    exchanged = with_head(graph, halved(model))
+    assert_same(Session(exchanged).run(images), expected(model, preprocess, images))
 
 
 def test_a_fully_connected_layer_beyond_the_cache_is_a_convolution(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,9 @@ def test_a_download_shows_how_far_it_is(served: bytes) -> None:
             told.append((title, total, unit))
             return nullcontext(lambda n=1, **_: done.append(n))
 
+        def note(self, text: str) -> None:
+            """Nothing to say."""
+
     find_weights("imagenet", "googlenet_small", progress=Watching())
     assert [(total, unit) for _, total, unit in told] == [(len(served), "bytes")]
     assert sum(done) == len(served)

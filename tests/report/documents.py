@@ -29,6 +29,18 @@ def dataset(classes: list[str] | None = None) -> dict[str, Any]:
         "path": "/home/anna/datasets/digits",
         "root": "/home/anna/photos",
         "counts": counts,
+        "imbalance": {
+            "largest": {"class": classes[0], "pictures": 420},
+            "smallest": {"class": classes[-1], "pictures": 30},
+            "ratio": 14.0,
+        },
+        "labels": {
+            "file": "/home/anna/labels.csv",
+            "rows": 1812,
+            "repeated": 2,
+            "without_file": 9,
+            "lost": [{"line": n, "picture": f"DSC_{n:04}.jpg", "label": classes[-1]} for n in range(3, 12)],
+        },
         "verdicts": {"fine": 1770, "noted": 23, "quarantined": 5},
         "quarantined": [
             {"picture": "3/IMG 0012.jpg", "reason": "empty file"},

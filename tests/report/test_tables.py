@@ -13,6 +13,13 @@ def test_quality_shows_the_figures_with_the_interval_below() -> None:
     assert top1.small.startswith(f"{networks[0]['top1']['low'] * 100:.1f} to ")
 
 
+def test_balanced_accuracy_is_shown_where_classes_are_uneven() -> None:
+    networks = [{**network, "balanced_accuracy": {"mean": 0.5}} for network in comparison()["networks"]]
+    assert "balanced accuracy" not in tables.quality(networks).titles
+    table = tables.quality(networks, uneven=True)
+    assert table.rows[0][2][table.titles.index("balanced accuracy")].text == "50.0\u00a0%"
+
+
 def test_the_best_of_each_column_is_marked() -> None:
     table = tables.cost(comparison()["networks"])
     marked = {title: [cells[i].best for _, _, cells in table.rows] for i, title in enumerate(table.titles)}

@@ -192,6 +192,9 @@ class Stopper:
 
         yield advance
 
+    def note(self, text: str) -> None:
+        """Nothing that is asked about."""
+
 
 @pytest.mark.slow
 def test_an_interrupted_curve_goes_on_to_the_same_end(

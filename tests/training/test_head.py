@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
-from sightline.training.head import Labelled, Space, fit_head, optimum
+from sightline.data.balance import class_weights
+from sightline.training.head import Aim, Labelled, Space, fit_head, optimum
+
+EVEN = Aim(np.ones(3))
 
 
 def clouds(count: int, dims: int, classes: int = 3, seed: int = 0, spread: float = 2.0) -> Labelled:
@@ -23,7 +28,7 @@ def clouds(count: int, dims: int, classes: int = 3, seed: int = 0, spread: float
 @pytest.mark.parametrize(("count", "dims"), [(40, 60), (200, 12)])
 def test_the_head_is_what_gradient_descent_converges_to(count: int, dims: int) -> None:
     train, judge = clouds(count, dims), clouds(50, dims, seed=1)
-    head = fit_head(train, judge, 3)
+    head = fit_head(train, judge, EVEN)
     l2 = head.trials[head.best]["l2"]
     mean, scale = train.embeddings.mean(0, dtype=np.float64), train.embeddings.std(0, dtype=np.float64)
     scale[0] = 1.0
@@ -41,9 +46,37 @@ def test_the_head_is_what_gradient_descent_converges_to(count: int, dims: int) -
     np.testing.assert_allclose(ours - ours.mean(1, keepdims=True), theirs - theirs.mean(1, keepdims=True), atol=1e-4)
 
 
+def test_a_weighted_head_is_scikit_learns() -> None:
+    """Classes of very different size, each picture weighed by the inverse of how frequent its class is."""
+    whole, judge = clouds(300, 12), clouds(50, 12, seed=1)
+    kept = np.random.default_rng(0).random(300) < np.array([1, 0.15, 0.08])[whole.labels]
+    train = Labelled(whole.embeddings[kept], whole.labels[kept])
+    head = fit_head(train, judge, Aim(class_weights(train.labels, 3)))
+    l2 = head.trials[head.best]["l2"]
+    x, z = train.embeddings.astype(np.float64), judge.embeddings.astype(np.float64)
+    scaler = StandardScaler().fit(x)
+    theirs = LogisticRegression(C=1 / (l2 * len(x)), class_weight="balanced", tol=1e-9, max_iter=10_000)
+    expected = theirs.fit(scaler.transform(x), train.labels).decision_function(scaler.transform(z))
+    ours = judge.embeddings @ head.weight.T + head.bias
+    np.testing.assert_allclose(
+        ours - ours.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-4
+    )
+    unweighted = fit_head(train, judge, EVEN)
+    said = [(judge.embeddings @ one.weight.T + one.bias).argmax(1) for one in (head, unweighted)]
+    assert (said[0] == 0).sum() < (said[1] == 0).sum()
+
+
+def test_the_figure_aimed_at_chooses_the_penalty() -> None:
+    train, judge = clouds(60, 40, spread=6.0), clouds(300, 40, seed=1, spread=6.0)
+    for aim in (EVEN, Aim(np.ones(3), "balanced")):
+        head = fit_head(train, judge, aim)
+        scores = [(trial[f"validation_{aim.judge}"], -trial["validation_loss"]) for trial in head.trials]
+        assert scores.index(max(scores)) == head.best
+
+
 def test_the_penalty_is_the_one_that_validation_likes_best() -> None:
     train, judge = clouds(60, 40, spread=4.0), clouds(300, 40, seed=1, spread=4.0)
-    head = fit_head(train, judge, 3)
+    head = fit_head(train, judge, EVEN)
     scores = [(trial["validation_top1"], -trial["validation_loss"]) for trial in head.trials]
     assert scores.index(max(scores)) == head.best
     right = (judge.embeddings @ head.weight.T + head.bias).argmax(1) == judge.labels
@@ -53,16 +86,16 @@ def test_the_penalty_is_the_one_that_validation_likes_best() -> None:
 
 def test_without_validation_a_fifth_chooses_and_all_are_fitted() -> None:
     train = clouds(60, 8)
-    head = fit_head(train, Labelled(train.embeddings[:0], train.labels[:0]), 3)
+    head = fit_head(train, Labelled(train.embeddings[:0], train.labels[:0]), EVEN)
     space = Space.of(train.embeddings)
     x, y = space.coordinates(train.embeddings), torch.from_numpy(train.labels)
     start = torch.zeros(3, x.shape[1], dtype=x.dtype), torch.zeros(3, dtype=x.dtype)
-    weight, bias, _ = optimum(x, y, head.trials[head.best]["l2"], *start)
+    weight, bias, _ = optimum(x, y, head.trials[head.best]["l2"], *start, torch.ones(3, dtype=x.dtype))
     np.testing.assert_allclose(head.weight, space.back(weight, bias)[0].numpy(), atol=1e-4)
 
 
 def test_one_picture_or_one_class_is_enough() -> None:
     one = clouds(1, 5)
     empty = Labelled(one.embeddings[:0], one.labels[:0])
-    assert fit_head(one, empty, 3).weight.shape == (3, 5)
-    assert np.isfinite(fit_head(one, one, 3).weight).all()
+    assert fit_head(one, empty, EVEN).weight.shape == (3, 5)
+    assert np.isfinite(fit_head(one, one, EVEN).weight).all()

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
+from torch.nn.functional import cross_entropy
 
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
@@ -253,11 +255,34 @@ def test_a_network_that_learnt_nothing_says_so_and_silenced_branches_stay_silent
     assert collapsed["classes"] == 10
     assert collapsed["recall"] < 0.15
     (row,) = run.history()
-    assert (row["validation_recall"], row["validation_commonest"]) == (collapsed["recall"], collapsed["commonest"])
+    assert (row["validation_balanced"], row["validation_commonest"]) == (collapsed["recall"], collapsed["commonest"])
     scales = {k: v for k, v in load_file(run.path / "bundle/model.safetensors").items() if k.endswith("bn2.weight")}
     assert len(scales) == 9
     assert all(np.abs(scale).max() < 1e-6 for scale in scales.values())
     assert plain.document["results"]["collapsed"] is None
+
+
+def test_a_loss_that_becomes_no_number_keeps_the_checkpoint_before(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the second epoch of nine steps each; the message names the step, what is kept and what to try."""
+    plain, steps = Training.loss, 0
+
+    def spoilt(self: Training, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        return plain(self, logits, labels) * (float("nan") if steps == 12 else 1)
+
+    monkeypatch.setattr(Training, "loss", spoilt)
+    with pytest.raises(UserError, match=r"by step 18 \(epoch 2, .*try --lr .*epoch 1 is kept in .*last\.safetensors"):
+        train(digits, "resnet20", recipe(), tmp_path / "run")
+    kept = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
+    assert all(np.isfinite(value).all() for value in kept.values())
+    monkeypatch.undo()
+    run = Run.open(tmp_path / "run")
+    assert run.status == "diverged"
+    assert len(run.history()) == 1
+    assert resume(run).document["results"]["epochs"] == 2
 
 
 @pytest.mark.slow
@@ -301,6 +326,34 @@ def test_a_comparison_keeps_a_finished_run_wherever_its_pictures_lie_now(
     assert kept.document == plain.document
     with pytest.raises(UserError, match=r"started otherwise \(lr\)"):
         campaign(moved, ["resnet20"], recipe(lr=0.05), tmp_path / "runs")
+
+
+@pytest.mark.parametrize("balance", ["none", "weights", "sampling"])
+def test_what_balances_classes_reaches_the_loop(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, balance: str
+) -> None:
+    """Loss by its formula, order by its loader, and the figure that chooses the best epoch."""
+    caught: list[Training] = []
+
+    def stopped(self: Training) -> None:
+        caught.append(self)
+        raise Interrupted
+
+    rows = digits.rows("train")
+    uneven = rows[(digits.labels(rows) > 3) | (np.arange(len(rows)) % 9 == 0)]
+    monkeypatch.setattr(Dataset, "rows", lambda self, split: uneven if split == "train" else rows[:0])
+    monkeypatch.setattr(Training, "run", stopped)
+    with pytest.raises(Interrupted):
+        train(digits, "resnet20", recipe(balance=balance), tmp_path / "run")
+    (training,) = caught
+    assert training.loader.even == (balance == "sampling")
+    assert training.recipe.judge == ("top1" if balance == "none" else "balanced")
+    labels = torch.arange(10)
+    logits = torch.randn(10, 10, generator=torch.Generator().manual_seed(0))
+    losses = cross_entropy(logits, labels, label_smoothing=0.1, reduction="none")
+    counts = torch.bincount(torch.from_numpy(digits.labels(uneven)))
+    weights = len(uneven) / (10 * counts) if balance == "weights" else torch.ones(10)
+    torch.testing.assert_close(training.loss(logits, labels), (weights * losses).mean())
 
 
 def test_resume_refuses_what_it_cannot_continue(digits: Dataset, plain: Run, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from sightline import api
+from sightline.core import artifact
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.run import Run
 from sightline.runtime import Session
+from sightline.training import resume
 from sightline.training.tuning import Rest, Thaw, begins_at, freeze, stages, training_mode
 from tests.weights import write_weights
 
@@ -194,6 +196,26 @@ def test_the_rate_of_a_tuned_network_is_not_tested(digits: Dataset, weights: Pat
     with pytest.raises(UserError, match="--lr auto tries rates on a network that has learnt nothing yet"):
         tuned(digits, tmp_path / "run", weights, "all", lr="auto")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("tune", ["head", "last"])
+def test_no_room_for_features_is_told_and_leaves_a_run_to_go_on_with(
+    tune: str, digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(digits.path, tmp_path / "digits", ignore=shutil.ignore_patterns("frozen-*"))
+    plain = artifact.file
+
+    def full(path: Path) -> Any:
+        if path.name.startswith("frozen-"):
+            raise OSError(28, "No space left on device")
+        return plain(path)
+
+    monkeypatch.setattr(artifact, "file", full)
+    with pytest.raises(UserError, match=r"cannot keep features \(.* GB\) in .*frozen-.*: No space left on device"):
+        tuned(Dataset.open(tmp_path / "digits"), tmp_path / "run", weights, tune)
+    monkeypatch.undo()
+    assert not list((tmp_path / "digits" / "cache").glob("*frozen-*"))
+    assert resume(Run.open(tmp_path / "run")).status == "done"
 
 
 def test_tuning_needs_weights(digits: Dataset, tmp_path: Path) -> None:

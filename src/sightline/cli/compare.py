@@ -14,6 +14,7 @@ from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import (
     ARCH_HELP,
     Augment,
+    Balance,
     Batch,
     Budget,
     Data,
@@ -32,7 +33,7 @@ from sightline.cli.parameters import (
     ZeroInit,
 )
 from sightline.core.errors import UserError, named
-from sightline.core.wording import decimal, duration, interval, percent, rate, scaled, size
+from sightline.core.wording import decimal, duration, interval, percent, rate, scaled, size, unbalanced
 
 
 def command(
@@ -50,6 +51,7 @@ def command(
     schedule: Schedule = None,
     zero_init: ZeroInit = None,
     augment: Augment = None,
+    balance: Balance = None,
     mirror: Mirror = None,
     precision: Precision = None,
     device: Device = "auto",
@@ -81,6 +83,7 @@ def command(
         schedule=schedule,
         zero_init=zero_init,
         augment=augment,
+        balance=balance,
         mirror=mirror,
         precision=precision,
         device=device,
@@ -99,10 +102,11 @@ def command(
 
 def show(document: dict[str, Any]) -> None:
     """The comparison's figures, a column a network, and the findings."""
-    networks = document["networks"]
+    networks, uneven = document["networks"], unbalanced(document["dataset"]["imbalance"])
     figures: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
         ("test top-1", lambda n: percent(n["top1"]["mean"])),
         ("  95 % interval", lambda n: interval(n["top1"])),
+        *([("balanced accuracy", lambda n: percent(n["balanced_accuracy"]["mean"]))] if uneven else []),
         ("validation top-1", lambda n: percent(n["validation_top1"]["mean"])),
         ("train top-1", lambda n: percent(n["train_top1"]["mean"])),
         ("log loss", lambda n: decimal(n["log_loss"]["mean"])),

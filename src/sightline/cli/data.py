@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import AUGMENT_FILE, Data, Json, Out, Workers
 from sightline.core.errors import UserError
+from sightline.core.wording import unbalanced
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 SHOWN = 12
 SHOW_HELP = "Also write augment.html: a picture under each distortion that `train --augment` knows."
+LABELS_HELP = "A CSV file of what the pictures are: columns path (or file, image, id ...), label and maybe split."
 VALIDATION_HELP = "Share for validation, where the source has none."
 
 
@@ -25,6 +28,9 @@ def command(
     validation: Annotated[float | None, typer.Option(help=VALIDATION_HELP, show_default="0.15, or 0.1")] = None,
     test: Annotated[
         float | None, typer.Option(help="Share for testing, where there is none.", show_default="0.15")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=LABELS_HELP, show_default="the folders' names")
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the file at a URL or an archive must hash to.")] = None,
     allow_private: Annotated[bool, typer.Option(help="Allow URLs to private and link-local addresses.")] = False,
@@ -37,7 +43,7 @@ def command(
     """Check pictures, quarantine what is no picture, find duplicates and leaks, and split.
 
     The source is never touched. The manifest goes to datasets/NAME, and report.html with it; the other verbs find it
-    there. Seed and shares, once given, hold until others are given.
+    there. Seed, shares and labels, once given, hold until others are given.
     """
     from sightline.api import prepare
     from sightline.cli.pages import write_dataset_page
@@ -56,6 +62,7 @@ def command(
         seed=seed,
         validation_frac=validation,
         test_frac=test,
+        labels=labels,
         sha256=sha256,
         allow_private=allow_private,
         workers=workers,
@@ -86,8 +93,24 @@ def show(dataset: Dataset) -> None:
     print_line("  ".join(f"{verdict} {count:,}" for verdict, count in verdicts.items()))
     if summary["notes"]:
         print_line("noted: " + ", ".join(f"{note} {count:,}" for note, count in summary["notes"].items()))
+    if summary["labels"]:
+        show_labels(summary["labels"])
+    said = unbalanced(summary["imbalance"])
+    if said:
+        print_line(f"unbalanced: {said}")
     bad = summary["quarantined"]
     if bad:
         rows = [[item["picture"], item["reason"]] for item in bad[:SHOWN]]
         more = [["...", f"{len(bad) - SHOWN:,} more in the manifest"]] if len(bad) > SHOWN else []
         print_table("Put aside, never touched", ["file", "why"], [*rows, *more], left=2)
+
+
+def show_labels(labels: dict[str, Any]) -> None:
+    """What became of the rows of a labels file."""
+    repeated = f", {labels['repeated']:,} repeated" if labels["repeated"] else ""
+    print_line(f"labels: {labels['rows']:,} rows in {labels['file']}{repeated}")
+    lost = [[str(row["line"]), row["picture"], row["label"]] for row in labels["lost"][:SHOWN]]
+    if lost:
+        more = labels["without_file"] - len(lost)
+        rest = [["...", f"{more:,} more", ""]] if more else []
+        print_table("Rows that name no file", ["line", "picture", "label"], [*lost, *rest], left=3)

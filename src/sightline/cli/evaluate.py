@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
-from sightline.cli.parameters import Json, Split
+from sightline.cli.parameters import Json, Reject, Split, Unlike, rejecting
 from sightline.core.errors import UserError, named
 from sightline.core.wording import decimal, interval, p_value, percent, rate, scaled
 
@@ -39,6 +39,8 @@ def command(
     fit_weights: Annotated[bool, typer.Option("--fit-weights", help=FIT_HELP)] = False,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help=SAVE_HELP)] = None,
     html: Annotated[Path | None, typer.Option(dir_okay=False, help="Also write a page with the rows.")] = None,
+    reject: Reject = None,
+    unlike: Unlike = "5%",
     json: Json = False,
 ) -> None:
     """Measure a run: top-1, top-5, per-class figures, confusion, calibration.
@@ -52,6 +54,7 @@ def command(
     if html and len(networks) == 1 and views == "1" and scales is None:
         raise UserError("--html is a page of combinations: give several runs, or --views or --scales")
     options: dict[str, Any] = {"average": average, "fit_weights": fit_weights, "save": save}
+    options |= rejecting(reject, unlike)
     document = api.evaluate(networks, data, split=split, views=views, scales=sides(scales), **options, progress=Bars())
     if html:
         document["command"] = shlex.join(["sightline", *sys.argv[1:]])
@@ -110,11 +113,14 @@ def show(document: dict[str, Any]) -> None:
         [
             ["top-1", f"{percent(document['top1'])} ({interval(document['interval'])})"],
             ["top-5", percent(document["top5"])],
+            ["balanced accuracy", percent(document["balanced_accuracy"])],
             ["log loss", f"{document['log_loss']:.4f}"],
             ["calibration error", percent(document["ece"])],
         ],
         left=2,
     )
+    if "rejection" in document:
+        show_rejection(document["rejection"], document["n"])
     rows = [
         [row["class"], percent(row["precision"]), percent(row["recall"]), percent(row["f1"]), f"{row['support']:,}"]
         for row in document["per_class"]
@@ -125,3 +131,14 @@ def show(document: dict[str, Any]) -> None:
             f"wrong: {mistake['picture']} is {mistake['true']}, "
             f"said {mistake['predicted']} ({percent(mistake['confidence'])})"
         )
+
+
+def show_rejection(found: dict[str, Any], count: int) -> None:
+    """How many pictures got an answer, how many of these a wrong one, and why the others got none."""
+    coverage, error, rule = found["coverage"], found["error_of_answers"], found["rule"]
+    rows = [
+        ["answered", f"{percent(coverage['mean'])} ({interval(coverage)})"],
+        ["wrong of these", f"{percent(error['mean'])} ({interval(error)})"],
+        ["unknown", f"{found['unsure']:,} unsure, {found['unlike']:,} unlike anything trained on, of {count:,}"],
+    ]
+    print_table(f"At most {percent(rule['error'])} of the answers wrong", ["figure", "value"], rows, left=2)

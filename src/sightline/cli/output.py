@@ -96,3 +96,7 @@ class Bars:
         if done:
             parts[1:2] = [f"{whole(done)} {unit}", duration(seconds), f"{rate(done / seconds)} {unit}/s"]
         note("  ".join(parts).rstrip())
+
+    def note(self, text: str) -> None:
+        """A line among those of the tasks."""
+        note(text)

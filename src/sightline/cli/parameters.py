@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from sightline.core.errors import UserError, named
 
 DATA_HELP = (
     "A folder, zip, tar or URL of class folders (or train/val/test trees of them), MNIST IDX or CIFAR files, "
@@ -64,6 +67,13 @@ Schedule = Annotated[
     typer.Option(help="How the learning rate goes.", show_default="one_cycle"),
 ]
 Smoothing = Annotated[float | None, typer.Option(help="Label smoothing.", show_default="0.1")]
+Balance = Annotated[
+    Literal["none", "weights", "sampling"] | None,
+    typer.Option(
+        help="What makes up for classes of different size: rare pictures weigh more, or come more often.",
+        show_default="none",
+    ),
+]
 Auxiliary = Annotated[float | None, typer.Option(help="Weight of the loss of auxiliary heads.", show_default="0.3")]
 AUGMENT_FILE = "NAME|FILE.yaml"
 Augment = Annotated[
@@ -97,4 +107,22 @@ ZeroInit = Annotated[
 ]
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")]
 CacheBudget = Annotated[float, typer.Option(min=0, max=1e9, help="Gigabytes of decoded pictures to keep on disk.")]
+REJECT_HELP = 'Say "unknown" so that at most this share of the answers is wrong, such as 5%; kept with 95 % confidence.'
+Reject = Annotated[str | None, typer.Option(metavar="SHARE", help=REJECT_HELP, show_default="always answer")]
+UNLIKE_HELP = 'With --reject: the share of good pictures that may be "unknown" for looking like nothing trained on.'
+Unlike = Annotated[str, typer.Option(metavar="SHARE", help=UNLIKE_HELP)]
 Out = Annotated[Path | None, typer.Option(help="The directory to write.", show_default=False)]
+
+
+def rejecting(reject: str | None, unlike: str) -> dict[str, float]:
+    """What --reject and --unlike ask for; nothing where nothing is rejected."""
+    return {} if reject is None else {"reject": share("--reject", reject), "unlike": share("--unlike", unlike)}
+
+
+def share(option: str, text: str) -> float:
+    """'5%', '5 %' or '0.05', what `option` was given, as a share; UserError for anything but 0 to 100 %."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", text)
+    value = float(match[1]) / (100 if match[2] else 1) if match else 2.0
+    if value > 1:
+        raise UserError(f'{option} "{named(text)}" is no share: write 5% or 0.05')
+    return value

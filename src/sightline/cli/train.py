@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from sightline.cli.parameters import (
     WEIGHTS_HELP,
     Augment,
     Auxiliary,
+    Balance,
     Batch,
     Budget,
     CacheBudget,
@@ -48,13 +50,18 @@ from sightline.cli.parameters import (
     ZeroInit,
 )
 from sightline.core.errors import UserError, named
-from sightline.core.wording import duration, interval, percent, rate, scaled, size, whole
+from sightline.core.wording import duration, interval, percent, rate, scaled, size, unbalanced, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sightline.run import Run
+
+OPTIONS = {"data": "DATA", "side": "--size"}  # parameters whose option has another name
 
 
 def command(
+    ctx: typer.Context,
     data: Annotated[str | None, typer.Argument(metavar="DATA", help=DATA_HELP, show_default=False)] = None,
     arch: Annotated[str | None, typer.Option(help=ARCH_HELP, show_default=False)] = None,
     weights: Annotated[
@@ -78,6 +85,7 @@ def command(
     auxiliary_weight: Auxiliary = None,
     zero_init: ZeroInit = None,
     augment: Augment = None,
+    balance: Balance = None,
     mirror: Mirror = None,
     patience: Patience = None,
     stem: Annotated[Stem | None, typer.Option(help=STEM_HELP, show_default="by the picture side")] = None,
@@ -106,7 +114,7 @@ def command(
     if resume is not None and learning_curve:
         raise UserError("--learning-curve goes on by itself: give the command it began with, without --resume")
     if resume is not None:
-        run = resumed(resume, data, arch or weights)
+        run = resumed(resume, given(ctx))
     elif data is None or (arch is None and weights is None):
         raise UserError("train needs DATA and --arch or --weights, as `sightline train photos.zip --arch resnet18`")
     else:
@@ -132,6 +140,7 @@ def command(
             auxiliary_weight=auxiliary_weight,
             zero_init=zero_init,
             augment=augment,
+            balance=balance,
             mirror=mirror,
             patience=patience,
             stem=stem,
@@ -153,18 +162,66 @@ def command(
         show(run, evaluation)
 
 
-def resumed(name: str, data: str | None, network: str | None) -> Run:
-    """The run `name`, carried on to its end. Its own options hold; data and network cannot be given anew."""
+def given(ctx: typer.Context) -> dict[str, Any]:
+    """The parameters that decide a training and were given on the command line."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params if name not in ("resume", "workers", "json")}
+    return {name: ctx.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def resumed(name: str, wanted: dict[str, Any]) -> Run:
+    """The run `name`, carried on to its end. Its own options hold; UserError names what is `wanted` otherwise."""
     from sightline.run import Run
     from sightline.training import resume
 
-    if data is not None or network is not None:
-        raise UserError(
-            "--resume RUN goes on with the run's own data and network: leave DATA, --arch and --weights out"
-        )
     run = Run.open(name)
+    differing = differences(run, wanted)
+    if differing:
+        raise UserError(
+            f"{named(run.path)} was begun otherwise: {', '.join(differing)}; leave that out to go on with it, or train "
+            "a new run"
+        )
     note(f"resuming {named(run.path)}")
     return resume(run, progress=Bars())
+
+
+def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
+    """Every parameter `wanted` that is not what `run` was begun with, as "--lr 0.2 (it has 0.1)"."""
+    from sightline.training.presets import preset
+    from sightline.training.recipe import seconds
+
+    arguments = run.document["arguments"]
+    has = {
+        **arguments,
+        **arguments["recipe"],
+        "batch": arguments["recipe"]["batch_size"],
+        "budget": arguments["recipe"]["budget_s"],
+        "cache_budget": arguments["cache_bytes"] / 1e9,
+        "keep_views": arguments["recipe"]["views"],
+        "out": str(run.path.resolve()),
+        "side": arguments["size"],
+        "weights": arguments.get("weights", {}).get("source"),
+    }
+    read: dict[str, Callable[[Any], Any]] = {
+        "budget": seconds,
+        "data": os.path.abspath,
+        "lr": _number,
+        "out": lambda path: str(path.resolve()),
+        "weights": lambda text: text if text == has["weights"] else os.path.abspath(text),
+    }
+    if "recipe" in wanted:
+        wanted = {name: value for name, value in wanted.items() if name != "recipe"} | preset(wanted["recipe"])
+    return [
+        f"{OPTIONS.get(name, '--' + name.replace('_', '-'))} {named(str(value))} (it has {named(str(has.get(name)))})"
+        for name, value in wanted.items()
+        if read.get(name, lambda value: value)(value) != has.get(name)
+    ]
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def show(run: Run, evaluation: dict[str, Any] | None) -> None:
@@ -188,6 +245,10 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         recipe = run.document["arguments"]["recipe"]
         found = " by a range test" if recipe["lr"] == "auto" else ""
         rows.insert(-3, ["steps", f"{recipe['batch_size']} pictures, learning rate {results['lr']:.2g}{found}"])
+    rows.append(["calibration", calibrated(results.get("calibration"))])
+    uneven = unbalanced(run.document["data"].get("imbalance", {}))
+    if uneven:
+        rows.insert(1, ["classes", f"{uneven}, balance {run.document['arguments']['recipe']['balance']}"])
     if evaluation:
         said = f"{percent(evaluation['top1'])} ({interval(evaluation['interval'])}, n = {evaluation['n']:,})"
         rows.insert(0, ["test top-1", said])
@@ -202,6 +263,17 @@ def show(run: Run, evaluation: dict[str, Any] | None) -> None:
         print_line(f"weights {became(run.document['weights'])}")
     print_line(f"run     {run.path}")
     print_line(f"bundle  {run.path / 'bundle'}")
+
+
+def calibrated(figures: dict[str, Any] | None) -> str:
+    """What became of the temperature, and what it did for confidence."""
+    if figures is None:
+        return "none, as there are no validation pictures"
+    temperature, before, after = figures["temperature"], figures["before"]["ece"], figures["after"]["ece"]
+    between = f"{temperature['fitted']:.2f} ({temperature['low']:.2f} to {temperature['high']:.2f})"
+    if temperature["value"] == 1:
+        return f"temperature 1, which {figures['pictures']:,} validation pictures cannot tell from {between}"
+    return f"temperature {between}: error on validation {percent(before)}, now {percent(after)}"
 
 
 def show_depths(depths: list[dict[str, Any]], data: dict[str, Any]) -> None:

@@ -19,10 +19,17 @@ class Progress(Protocol):
         """A piece of work of `total` units (None when unknown)."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something worth saying before the work is done, in one line."""
+        ...
+
 
 class _Silent:
     def task(self, title: str, total: int | None, unit: str = "images") -> AbstractContextManager[Advance]:
         return nullcontext(_ignore)
+
+    def note(self, text: str) -> None:
+        """Nobody listens."""
 
 
 def _ignore(n: int = 1, **figures: str) -> None:

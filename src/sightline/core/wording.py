@@ -15,6 +15,7 @@ from sightline.core.errors import named
 UNKNOWN = "–"
 _NBSP = "\u00a0"
 SIGNIFICANT = 0.05
+UNBALANCED = 3.0  # times the smallest class that the largest may have unremarked
 
 
 def printable(text: str) -> str:
@@ -116,6 +117,17 @@ def p_value(p: float | None) -> str:
     if p < 0.001:
         return f"p{_NBSP}<{_NBSP}0.001"
     return f"p{_NBSP}={_NBSP}{p:.{3 if p < 0.0995 else 2}f}"
+
+
+def unbalanced(found: Mapping[str, Any]) -> str:
+    """A Dataset's imbalance, as in "900 training pictures of cat, 30 of dog, 30 to 1"; "" unless worth a remark."""
+    if (found.get("ratio") or 0) < UNBALANCED:
+        return ""
+    most, fewest = found["largest"], found["smallest"]
+    return (
+        f"{whole(most['pictures'])} training pictures of {named(most['class'])}, {whole(fewest['pictures'])} of "
+        f"{named(fewest['class'])}, {found['ratio']:.0f} to 1"
+    )
 
 
 def paired(pair: Mapping[str, Any]) -> str:

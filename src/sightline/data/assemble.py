@@ -102,9 +102,11 @@ def _check_classes(source: Labelled, splits: np.ndarray, reason: list[str], name
         raise UserError(f"{named(name)} has no good picture among its {len(reason)} files ({told})")
     train = good[(splits[good] == "train") | (splits[good] == "")]
     for label in np.flatnonzero(np.bincount(source.labels[train], minlength=len(source.classes)) == 0):
+        held_out = sorted({str(part) for part in splits[good][source.labels[good] == label]})
+        instead = f", it is in {' and '.join(held_out)} only" if held_out else ""
         raise UserError(
-            f'class "{named(source.classes[label])}" of {named(name)} has no good picture to train on: '
-            "add some, or remove its folder"
+            f'class "{named(source.classes[label])}" of {named(name)} has no good picture to train on{instead}: '
+            "add some, or remove the class"
         )
 
 

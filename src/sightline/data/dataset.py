@@ -17,6 +17,7 @@ from PIL import Image
 
 from sightline.core import artifact
 from sightline.core.errors import UserError, closest, named
+from sightline.data.balance import imbalance
 from sightline.data.layout import SPLITS, safe
 from sightline.data.manifest import NOTED, QUARANTINED, Manifest
 from sightline.data.pictures import open_picture
@@ -83,6 +84,11 @@ class Dataset:
         """The class numbers of `rows`, int64."""
         return self.table.label[rows].astype(np.int64)
 
+    @property
+    def imbalance(self) -> dict[str, Any]:
+        """The largest and the smallest class among the training pictures (`balance.imbalance`)."""
+        return imbalance(self.classes, self.labels(self.rows("train")))
+
     def name_of(self, row: int) -> str:
         """The absolute name of a row's picture, as `open_picture` takes it."""
         return os.path.join(self.root, self.table.path[row])
@@ -106,6 +112,7 @@ class Dataset:
             "fingerprint": self.fingerprint,
             "classes": list(self.classes),
             "counts": {split: self._counts(split) for split in SPLITS},
+            "imbalance": self.imbalance,
             "verdicts": {verdict: verdicts[verdict] for verdict in ("fine", NOTED, QUARANTINED)},
             "quarantined": [{"picture": safe(table.path[row]), "reason": table.reason[row]} for row in bad],
             "notes": dict(sorted(notes.items())),
@@ -113,6 +120,7 @@ class Dataset:
                 {"picture": safe(table.path[row]), "notes": table.notes[row].split(", ")} for row in noted[:NOTED_CAP]
             ],
             "noted_total": len(noted),
+            "labels": self.document.get("labels"),
             "source": self.document.get("source"),
             "seed": self.document.get("seed"),
         }

@@ -41,7 +41,8 @@ class Loader:
     """Batches of `rows` with their labels: (uint8 [B, C, S, S] in channels-last memory, int64 [B]), prepared.
 
     `shuffle` draws a new order every epoch and drops the last partial batch (batch normalisation needs a full one),
-    unless it is the only one. `prepare` makes of a batch and (seed, epoch, step) what the consumer gets.
+    unless it is the only one; with `even` that order holds every class equally often (`balance.even_order`). `prepare`
+    makes of a batch and (seed, epoch, step) what the consumer gets.
     """
 
     pixels: PixelSource
@@ -49,6 +50,7 @@ class Loader:
     labels: np.ndarray
     batch_size: int
     shuffle: bool = False
+    even: bool = False
     seed: int = 0
     prepare: Prepare = as_they_are
     waited_seconds: float = field(default=0.0, init=False)

@@ -26,10 +26,12 @@ from sightline.data import archives, binary, builtins
 from sightline.data.assemble import Labelled, Plan, assemble
 from sightline.data.audit import Findings, audit_array, audit_files
 from sightline.data.dataset import DOCUMENT, FORMAT, MANIFEST, Dataset
-from sightline.data.layout import find_layout, safe
+from sightline.data.labels import Labels, find_labelled, read_labels
+from sightline.data.layout import Layout, find_layout, safe
 from sightline.data.sources import Source, locate
 
 IMAGES, ARRAY = "images", "images.npy"
+DEFAULTS = {"seed": 0, "validation_frac": None, "test_frac": 0.15, "labels": None}
 
 
 def prepare(
@@ -39,6 +41,7 @@ def prepare(
     seed: int | None = None,
     validation_frac: float | None = None,
     test_frac: float | None = None,
+    labels: str | Path | None = None,
     sha256: str | None = None,
     allow_private: bool = False,
     workers: int | None = None,
@@ -46,9 +49,10 @@ def prepare(
 ) -> Dataset:
     """The Dataset of `source`, in the directory `out` (default `datasets/<name>` here); reused while nothing changed.
 
-    `validation_frac` and `test_frac` are the shares of parts we cut. What is None stays as it is in a Dataset made of
-    this source before; in a new one the seed is 0 and the shares 0.15, or 0.1 for validation of the train part of
-    arrays of more than 5,000. `sha256` is what an archive must hash to; `allow_private` lets an address point into the
+    `validation_frac` and `test_frac` are the shares of parts we cut; `labels` is a CSV file that says what the pictures
+    are, instead of folders (`data.labels`). What is None stays as it is in a Dataset made of this source before; in a
+    new one the seed is 0 and the shares 0.15, or 0.1 for validation of the train part of arrays of more than 5,000.
+    `sha256` is what an archive must hash to; `allow_private` lets an address point into the
     local network. Raises UserError for anything about the source that the user can mend; then nothing is left behind.
     """
     if os.path.isfile(Path(source) / DOCUMENT):
@@ -57,17 +61,24 @@ def prepare(
     if not (min(shares) >= 0 and sum(shares) < 1):  # also when one is no number
         raise UserError("the shares of validation and test must be 0 or more, and leave something to train on")
     found = locate(source, sha256, allow_private, progress)
-    options = {"seed": seed, "validation_frac": validation_frac, "test_frac": test_frac}
-    asked = {**found.identity, **{name: value for name, value in options.items() if value is not None}}
     place = Path(out).absolute() if out else _default_out(found)
+    held = {name: value for name, value in _document(place).get("source", {}).items() if name in DEFAULTS}
+    table = _labels(labels, held)
+    said = {"path": safe(str(table.path)), "sha256": table.sha256} if table else None
+    options = {"seed": seed, "validation_frac": validation_frac, "test_frac": test_frac, "labels": said}
+    asked = {**found.identity, **{name: value for name, value in options.items() if value is not None}}
     reused = _reusable(place, asked)
     if reused:
         return reused
-    made = {"seed": 0, "validation_frac": None, "test_frac": 0.15, **asked}
     _check_out(place, found)
+    made = {**DEFAULTS, **held, **asked}
+    if made["labels"] and not table:
+        raise UserError(
+            f"the labels of {named(place)} were in {named(made['labels']['path'])}: put it back, or give --labels"
+        )
     try:
         with artifact.directory(place, replace=True) as temporary:
-            _fill(temporary, found, made, workers, progress)
+            _fill(temporary, found, made, table, workers, progress)
     except OSError as error:
         raise _mendable(error, place) from None
     return Dataset.open(place)
@@ -125,18 +136,32 @@ def _check_out(place: Path, source: Source) -> None:
         raise UserError(f"{named(place)} holds a Dataset of another source: choose another place, or remove it first")
 
 
-def _fill(folder: Path, source: Source, made: dict[str, Any], workers: int | None, progress: Progress) -> None:
+def _labels(given: str | Path | None, held: dict[str, Any]) -> Labels | None:
+    """The labels file that is `given`, or that a Dataset made before was made with, if it is still there."""
+    if given is not None:
+        return read_labels(given)
+    before = (held.get("labels") or {}).get("path")
+    return read_labels(before) if before and os.path.isfile(before) else None
+
+
+def _fill(
+    folder: Path, source: Source, made: dict[str, Any], labels: Labels | None, workers: int | None, progress: Progress
+) -> None:
     """Write the Dataset into the temporary `folder`."""
     name = str(source.path or source.name)
     root = _unpacked(folder, source, progress)
     arrays = binary.read_arrays(root) if root else builtins.digits()
+    told = None
     if arrays:
+        if labels:
+            raise UserError(f"{named(name)} brings its own labels: {named(labels.path)} is for pictures in files")
         where = "."
         labelled, found = _from_arrays(folder, arrays, source.classes, workers, progress)
     else:
         assert root is not None
         where = str(root) if root == source.path else IMAGES
-        labelled, found = _from_files(root, name, workers, progress)
+        layout, told = find_labelled(root, name, labels) if labels else (find_layout(root, name), None)
+        labelled, found = _from_files(root, layout, workers, progress)
     table = assemble(labelled, found, Plan(made["validation_frac"], made["test_frac"], made["seed"]), name)
     table.save(folder / MANIFEST)
     document = {
@@ -147,6 +172,7 @@ def _fill(folder: Path, source: Source, made: dict[str, Any], workers: int | Non
         "classes": list(labelled.classes),
         "fingerprint": table.fingerprint(labelled.classes),
         "seed": made["seed"],
+        "labels": told,
         "source": made,
     }
     artifact.write_json(folder / DOCUMENT, document)
@@ -161,8 +187,7 @@ def _unpacked(folder: Path, source: Source, progress: Progress) -> Path | None:
     return folder / IMAGES
 
 
-def _from_files(root: Path, name: str, workers: int | None, progress: Progress) -> tuple[Labelled, Findings]:
-    layout = find_layout(root, name)
+def _from_files(root: Path, layout: Layout, workers: int | None, progress: Progress) -> tuple[Labelled, Findings]:
     splits = np.asarray(layout.splits, np.str_)
     labelled = Labelled(layout.paths, layout.classes, np.asarray(layout.labels), splits, layout.strays)
     return labelled, audit_files(root, layout.paths, workers=workers, progress=progress)

@@ -21,6 +21,8 @@ from sightline.evaluation.findings import findings
 from sightline.evaluation.metrics import measure, pair
 from sightline.evaluation.mistakes import disagreements, worst
 from sightline.evaluation.network import Network, grouped, measure_network
+from sightline.evaluation.rejection import rejection
+from sightline.experience import UNLIKE_SHARE
 
 if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
@@ -58,13 +60,17 @@ def compare(runs: Sequence[Run], dataset: Dataset, progress: Progress = SILENT) 
 
 
 def evaluate(
-    source: Run | Bundle, dataset: Dataset, split: str = "test", progress: Progress = SILENT
-) -> dict[str, Any]:
+    source: Run | Bundle, dataset: Dataset, split: str = "test", progress: Progress = SILENT, *,
+    reject: float | None = None, unlike: float = UNLIKE_SHARE,
+) -> dict[str, Any]:  # fmt: skip
     """The evaluation document: what a finished Run, or a Bundle, measures on a split of `dataset`, its own or another.
 
-    Other data may hold pictures it was trained on; a note says so. UserErrors as `answer`'s.
+    With `reject` also how it does when it says "unknown" so that at most that share of its answers is wrong, and to
+    the share `unlike` of pictures that look least like what it knows. Other data may hold pictures it was trained on; a
+    note says so. UserErrors as `answer`'s and `Experience.rule`'s.
     """
     bundle, keep = opened(source)
+    rule = None if reject is None else bundle.experience.rule(reject, unlike)
     answers = answer(bundle, dataset, split, progress, keep=keep)
     metrics = measure(answers.logits, answers.labels, dataset.classes)
     notes = foreign([source], dataset)
@@ -78,6 +84,7 @@ def evaluate(
         "own_data": not notes,
         "notes": notes,
         **metrics.to_dict(),
+        **({"rejection": rejection(bundle, dataset, answers, rule, progress)} if rule else {}),
         "seconds": answers.seconds,
         "mistakes": worst(
             bundle.arch, answers.rows, answers.labels, softmax(answers.logits), dataset.classes, dataset.name_of
@@ -114,6 +121,7 @@ def about(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "classes": list(dataset.classes),
+        "imbalance": dataset.imbalance,
         "counts": {split: len(dataset.rows(split)) for split in ("train", "validation", "test")},
     }
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from sightline.core.shares import CONFIDENCE, wilson
+from sightline.data.balance import balanced_accuracy
+
 BINS = 15
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class ClassScore:
 class Metrics:
     """Fractions in [0, 1] over `count` pictures; `interval` is Wilson's 95 % interval of top1; log_loss in nats.
 
-    `confusion[i][j]` pictures of class i were called j. Empty bins are left out of `calibration`.
+    `balanced_accuracy` is the mean recall of the classes there are pictures of: what top1 would be if they were equally
+    frequent. `confusion[i][j]` pictures of class i were called j. Empty bins are left out of `calibration`.
     """
 
     count: int
     top1: float
     top5: float
+    balanced_accuracy: float
     interval: tuple[float, float]
     log_loss: float
     log_loss_interval: tuple[float, float] | None
@@ -86,6 +90,7 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> M
         count=len(labels),
         top1=float(right.mean()),
         top5=_top5(logits, labels),
+        balanced_accuracy=balanced_accuracy(labels, right),
         interval=wilson(int(right.sum()), len(right)),
         log_loss=float(losses.mean()),
         log_loss_interval=t_interval(losses),
@@ -94,14 +99,6 @@ def measure(logits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> M
         per_class=_per_class(labels, said, classes),
         confusion=tuple(map(tuple, confusion_matrix(labels, said, labels=range(len(classes))).tolist())),
     )
-
-
-def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share of `hits` in `count`."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def t_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float] | None:

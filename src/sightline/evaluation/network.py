@@ -88,6 +88,7 @@ def measure_network(
         "size_bytes": (first.path / "model.onnx").stat().st_size,
         "top1": top1,
         "top5": _shares([m.top5 for m in metrics], metrics[0].count),
+        "balanced_accuracy": _figure([m.balanced_accuracy for m in metrics], None, None, highest=1),
         "log_loss": _figure([m.log_loss for m in metrics], metrics[0].log_loss_interval, "t"),
         "ece": _figure([m.ece for m in metrics], None, None, highest=1),
         "train_top1": train,

@@ -36,6 +36,7 @@ from sightline.core.errors import UserError
 from sightline.core.hashing import sha256_bytes
 from sightline.core.machine import versions
 from sightline.data.preprocess import Preprocess
+from sightline.experience import Experience
 from sightline.export.slices import bytes_a_picture
 from sightline.models import Network
 from sightline.models.resnet import Pad
@@ -47,14 +48,14 @@ OPSET = 20
 def export(
     model: Network, *, arch: str, stem: str, style: str, classes: Sequence[str], preprocess: Preprocess,
     golden_images: np.ndarray, metrics: dict[str, Any], weights: dict[str, Any] | None = None, out: Path,
-    replace: bool = False, graph: bytes | None = None,
+    replace: bool = False, graph: bytes | None = None, experience: Experience | None = None,
 ) -> Bundle:  # fmt: skip
     """Write `model`, of full name `arch`, as a Bundle at `out` and open it; the model itself is not changed.
 
     `golden_images` uint8 [n, S, S, channels], n >= 1: the first 8 travel along with their logits. `metrics` is any JSON
-    object; `weights` says which file the network began with; `graph` is the network's own, if it was made already.
-    UserError when `out` exists and `replace` is false, and
-    when the network's own answers are not finite.
+    object; `weights` says which file the network began with; `graph` is the network's own, if it was made already;
+    `experience` is what a training saw it know. UserError when `out` exists and `replace` is false, and when the
+    network's own answers are not finite.
     RuntimeError (our mistake) when the graph differs from PyTorch by more than 1e-3 in a logit or in a first class.
     """
     if len(classes) != model.head.out_features:
@@ -86,7 +87,7 @@ def export(
     }
     write_bundle(
         out, card, graph=graph, weights=tensors, golden_images=golden_images, golden_logits=expected.logits,
-        replace=replace,
+        experience=experience, replace=replace,
     )  # fmt: skip
     return Bundle.open(out)
 
@@ -170,12 +171,15 @@ def kept_graph(network: Network, preprocess: Preprocess, origin: dict[str, Any])
 
 
 def with_head(graph: bytes, network: Network) -> bytes:
-    """`kept_graph`'s graph of `network` with the head as it is now."""
+    """`to_onnx`'s or `kept_graph`'s graph of `network` with the head as it is now."""
     proto = onnx.load_from_string(graph)
     head = next(name for name, module in network.named_modules() if module is network.head)
     initializers = {initializer.name: initializer for initializer in proto.graph.initializer}
     for name, value in network.head.named_parameters():
-        place = initializers[f"network.{head}.{name}"]
+        place = initializers.get(f"network.{head}.{name}")
+        if place is None and not value.any():  # `to_onnx` leaves a bias of zeros out
+            continue
+        assert place is not None
         array = value.detach().numpy().reshape(tuple(place.dims))
         place.CopyFrom(onnx.numpy_helper.from_array(array, place.name))
     return bytes(proto.SerializeToString())

@@ -40,10 +40,12 @@ def spoken(finding: str) -> list[tuple[str, bool]]:
 
 def _results(document: Document) -> Section:
     networks = document["networks"]
+    uneven = bool(wording.unbalanced(document["dataset"].get("imbalance", {})))
     figure = Figure("accuracy", "Accuracy and its uncertainty", charts.accuracy(networks))
     data = {
         "networks": networks,
-        "quality": tables.quality(networks),
+        "quality": tables.quality(networks, uneven=uneven),
+        "uneven": uneven,
         "cost": tables.cost(networks),
         "basis": _basis(document),
         "parts": [part for part, key in _PARTS if any((n.get(key) or {}).get("mean") is not None for n in networks)],

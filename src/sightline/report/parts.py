@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,9 +26,12 @@ def dataset_sections(document: Document) -> list[Section]:
     totals = {split: sum(counts[split].values()) for split in counts}
     samples = {name: list(names)[:SAMPLES] for name, names in document.get("samples", {}).items() if names}
     left_out = document["quarantined"]
-    reasons = Counter(file["reason"] for file in left_out).most_common()
+    kinds = (re.split(r", lines? \d|: | of ", file["reason"])[0] for file in left_out)  # without what is one file's own
+    reasons = Counter(kinds).most_common()
     data = {
         "document": document,
+        "uneven": wording.unbalanced(document.get("imbalance", {})),
+        "labels": document.get("labels"),
         "totals": totals,
         "samples": samples,
         "left_out": left_out[:LISTED_FILES],

@@ -39,11 +39,15 @@ class Table:
     rows: Sequence[tuple[str, int, Sequence[Cell]]]
 
 
-def quality(networks: Sequence[Network]) -> Table:
-    """Test accuracy with its interval, top-5, log loss, calibration error, and the way from training to test."""
+def quality(networks: Sequence[Network], *, uneven: bool = False) -> Table:
+    """Test accuracy with its interval, top-5, log loss, calibration error, and the way from training to test.
+
+    Where classes are `uneven` also the balanced accuracy, which elsewhere says what top-1 says.
+    """
     columns = [
         Column("test top-1", _mean("top1"), wording.percent, 1, lambda n: wording.interval(n["top1"])),
         Column("test top-5", _mean("top5"), wording.percent, 1),
+        *([Column("balanced accuracy", _mean("balanced_accuracy"), wording.percent, 1)] if uneven else []),
         Column("log loss", _mean("log_loss"), wording.decimal, -1),
         Column("ECE", _mean("ece"), wording.percent, -1),
         Column("training top-1", _mean("train_top1"), wording.percent),

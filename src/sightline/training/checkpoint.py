@@ -31,7 +31,7 @@ class State:
     seconds: float = 0.0
     step_seconds: float = 0.0
     best_epoch: int = 0
-    best_top1: float = -1.0
+    best_score: float = -1.0
     best_loss: float = float("inf")
     totals: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)

@@ -38,7 +38,7 @@ from sightline.training import handmade
 from sightline.training.campaign import trained
 from sightline.training.fit import embeddings
 from sightline.training.frozen import Frozen
-from sightline.training.head import Labelled, fit_head, those
+from sightline.training.head import Aim, Labelled, fit_head, those
 from sightline.training.loop import Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.train import arguments_of
@@ -151,6 +151,9 @@ class _Steps:
 
         yield advance
 
+    def note(self, text: str) -> None:
+        """Nothing to say of one step."""
+
 
 def _trial(run: Run, dataset: Dataset, split: str, share: float, progress: Progress) -> Trial:
     """What a finished Run of a `share` gets right."""
@@ -212,7 +215,7 @@ def _by_hand(
 def _fitted(train: Labelled, validation: Labelled, measured: Labelled, classes: int, share: float, seed: int) -> Trial:
     """A linear classifier of hand-engineered features."""
     began = time.perf_counter()
-    head = fit_head(train, validation, classes)
+    head = fit_head(train, validation, Aim(np.ones(classes)))
     return Trial(
         method="handmade",
         share=share,

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.artifact import directory
-from sightline.evaluation.metrics import wilson
+from sightline.core.shares import wilson
+from sightline.data.balance import JUDGE
 from sightline.run import Run
 from sightline.training.loop import Diverged
 
@@ -34,7 +35,8 @@ def try_depths(run: Run, carry_out: Callable[[Run], Run]) -> Run:
     for tune in depths[len(rows) :]:
         rows.append(_try(run, tune, len(depths) - len(rows), sum(row["seconds"] for row in rows), carry_out))
         run = run.update(results={"depths": rows})
-    best = max((row for row in rows if row["status"] == "done"), key=_merit)
+    judge = JUDGE[run.document["arguments"]["recipe"].get("balance", "none")]
+    best = max((row for row in rows if row["status"] == "done"), key=lambda row: _merit(row["validation"], judge))
     chosen = Run.open(run.path / best["run"])
     with directory(run.path / "bundle", replace=True) as temporary:
         shutil.copytree(chosen.path / "bundle", temporary, dirs_exist_ok=True)
@@ -46,10 +48,10 @@ def try_depths(run: Run, carry_out: Callable[[Run], Run]) -> Run:
     return run.update(status="done", results=results)
 
 
-def _merit(row: dict[str, Any]) -> tuple[float, float]:
+def _merit(validation: dict[str, Any], judge: str) -> tuple[float, float]:
     """What the best has most of; of equals the first, most frozen, is taken."""
-    top1, loss = row["validation"]["top1"], row["validation"]["loss"]
-    return (0.0, 0.0) if top1 is None else (top1, -loss)
+    score, loss = validation[judge], validation["loss"]
+    return (0.0, 0.0) if score is None else (score, -loss)
 
 
 def _try(run: Run, tune: str, left: int, spent: float, carry_out: Callable[[Run], Run]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from sightline.core.hashing import sha256_file
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment, in_full, written
+from sightline.data.balance import class_weights
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Batch, Loader, PixelSource, Prepare, as_they_are
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import kept_graph, with_head
+from sightline.export.onnx import kept_graph, to_onnx
 from sightline.models import Network, create
 from sightline.models.layers import silence_branches
 from sightline.models.pretrained import locate
@@ -30,8 +32,8 @@ from sightline.run import Run
 from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
-from sightline.training.frozen import Frozen, Views
-from sightline.training.head import Head, Labelled, fit_head
+from sightline.training.frozen import BATCH, Frozen, Views
+from sightline.training.head import Aim, Head, Labelled, fit_head
 from sightline.training.inputs import Normalise, normalised, plain_preprocess, share_of
 from sightline.training.journal import Journal
 from sightline.training.loop import LAST, Training
@@ -62,6 +64,14 @@ class Material:
         return Augment(in_full(self.recipe.augment), len(self.dataset.classes))
 
     @property
+    def class_weights(self) -> np.ndarray:
+        """What a training picture of each class weighs, float64 [C]: the same unless classes are to be balanced."""
+        count = len(self.dataset.classes)
+        if self.recipe.balance == "none":
+            return np.ones(count)
+        return class_weights(self.dataset.labels(self.dataset.rows("train")), count)
+
+    @property
     def last(self) -> Path:
         """The checkpoint that a resumed training goes on from."""
         return self.run.path / "checkpoints" / LAST
@@ -69,13 +79,14 @@ class Material:
 
 @dataclass(frozen=True)
 class Fitted:
-    """How it went. The network of the Material holds its best weights; `graph` is its ONNX file if there is one.
-
+    """How it went. The network of the Material holds its best weights, on the CPU; `graph` is its ONNX file but for the
+    weights of the head. `embed` gives the embeddings [N, D] of rows of the split named "train" or "validation".
     `rate` is the peak learning rate; a head has none.
     """
 
     state: State
-    graph: bytes | None = None
+    graph: bytes
+    embed: Callable[[str, np.ndarray], np.ndarray]
     rate: float | None = None
     on_cuda: bool = False
 
@@ -143,26 +154,47 @@ def _fit_by_steps(material: Material) -> Fitted:
     usual = recipe if recipe.lr != "auto" else recipe.model_copy(update={"lr": recipe.usual_rate})
     model, optimizer = fabric.setup(part, usual.make_optimizer(part, thaw.share))
     batch = recipe.batch_size or 1
+    weights = torch.from_numpy(material.class_weights).float().to(fabric.device)
     training = Training(
         fabric=fabric,
         network=network,
         model=model,
         optimizer=optimizer,
         recipe=usual,
-        loader=Loader(*train, batch, shuffle=True, seed=recipe.seed, prepare=_prepare(material, begin, fabric)),
+        loader=Loader(
+            *train,
+            batch,
+            shuffle=True,
+            even=recipe.balance == "sampling",
+            seed=recipe.seed,
+            prepare=_prepare(material, begin, fabric),
+        ),
         validation=Loader(*validation, batch),
         normalise=torch.nn.Identity() if begin else Normalise(preprocess).to(fabric.device),
         checkpoints=material.last.parent,
         progress=material.progress,
         report=Journal(run).write,
         thaw=thaw,
+        class_weights=weights if recipe.balance == "weights" else None,
     )
     found = _found_rate(material, training) if recipe.lr == "auto" else recipe.lr
     training.recipe = recipe.model_copy(update={"lr": found})
     training.prepared = time.perf_counter() - material.began
     state = training.run()
     load_checkpoint(training.best, network, None)
-    return Fitted(state, rate=found, on_cuda=fabric.device.type == "cuda")
+    graph = to_onnx(network.to("cpu").eval(), preprocess)
+    return Fitted(state, graph, _embedder(graph, material.pixels), found, fabric.device.type == "cuda")
+
+
+def _embedder(graph: bytes, pixels: Pixels) -> Callable[[str, np.ndarray], np.ndarray]:
+    """What gives the embeddings that `graph` has for rows of a split."""
+    session = Session(graph)
+
+    def embed(split: str, rows: np.ndarray) -> np.ndarray:
+        batches = (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+        return np.concatenate([session.run(pixels.read(batch), only=("embedding",)).embedding for batch in batches])
+
+    return embed
 
 
 def _found_rate(material: Material, training: Training) -> float:
@@ -212,20 +244,20 @@ def _fit_head(material: Material) -> Fitted:
     """Fit the head alone."""
     began = time.perf_counter()
     freeze_all_but_head(material.network)
-    head, graph = _set_head(material)
+    head, graph, frozen = _set_head(material)
     seconds = time.perf_counter() - began
     pictures = material.recipe.views * len(material.dataset.rows("train"))
     speed = {"images_per_s": pictures / seconds, "waiting_frac": 0.0}
     history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]
     state = State(epoch=len(history), best_epoch=head.best + 1, seconds=seconds, history=history)
     Journal(material.run).write(state)
-    return Fitted(state, with_head(graph, material.network))
+    return Fitted(state, graph, lambda split, rows: frozen.of(split)[frozen.places(rows, split)])
 
 
-def _set_head(material: Material) -> tuple[Head, bytes]:
+def _set_head(material: Material) -> tuple[Head, bytes, Frozen]:
     """Fit the head to embeddings that the runtime computes once, of every view, and put it into the network.
 
-    Also `kept_graph`'s graph of the network.
+    Also `kept_graph`'s graph of the network, and the embeddings.
     """
     network, dataset, recipe = material.network.eval(), material.dataset, material.recipe
     graph, session = kept_graph(network, material.preprocess, origin(material.run))
@@ -235,11 +267,12 @@ def _set_head(material: Material) -> tuple[Head, bytes]:
         rows = dataset.rows(split)
         found = [frozen.of(split, view)[frozen.places(rows, split)] for view in range(views)]
         labelled[split] = Labelled(np.concatenate(found), np.tile(dataset.labels(rows), views))
-    head = fit_head(labelled["train"], labelled["validation"], len(dataset.classes))
+    aim = Aim(material.class_weights, recipe.judge)
+    head = fit_head(labelled["train"], labelled["validation"], aim)
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))
-    return head, graph
+    return head, graph, frozen
 
 
 def embeddings(run: Run, pixels: Pixels, session: Session, **options: Any) -> Frozen:

@@ -50,7 +50,7 @@ class Frozen:
         ]
         name = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:24]
         path = self.pixels.dataset.path / "cache" / f"frozen-{name}.npy"
-        return kept(path, (len(rows), *self._form()), np.float32, lambda: self._computed(rows, view), "kept features")
+        return kept(path, (len(rows), *self._form()), np.float32, lambda: self._computed(rows, view), "features")
 
     def places(self, rows: np.ndarray, split: str) -> np.ndarray:
         """Where in `of(split)` the manifest `rows` are, int64."""

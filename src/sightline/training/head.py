@@ -1,8 +1,8 @@
 """The head fitted to kept embeddings: logistic regression to its optimum, its penalty chosen on validation.
 
 The embeddings are scaled to mean 0 and deviation 1 (which the head then takes back), the weights held small by an L2
-penalty, the bias free. Penalties are tried from strong to weak, each from where the one before ended, until validation
-has got worse twice in a row.
+penalty, the bias free; the pictures of a class may weigh more than others. Penalties are tried from strong to weak,
+each from where the one before ended, until validation has got worse twice in a row.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+
+from sightline.data.balance import balanced_accuracy
 
 STRENGTHS = tuple(10.0 ** (-power / 2) for power in range(0, 13))  # 1 to 1e-6
 PATIENCE = 2
@@ -43,15 +45,26 @@ class Labelled:
     labels: np.ndarray
 
 
-def fit_head(train: Labelled, validation: Labelled, classes: int) -> Head:
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What the head is for: `weights` float64 [C], how much a picture of each class counts in the loss, and `judge`.
+
+    The figure called `judge`, top1 or balanced, is what is wanted high on the pictures that choose the penalty.
+    """
+
+    weights: np.ndarray
+    judge: str = "top1"
+
+
+def fit_head(train: Labelled, validation: Labelled, aim: Aim) -> Head:
     """The head that does best on `validation`; without one, on every fifth picture of `train`, then fitted to all."""
     if len(validation.labels):
-        return _path(train, validation, classes)
+        return _path(train, validation, aim)
     held = np.arange(len(train.labels)) % HELD_OUT == HELD_OUT - 1
     if not held.any():
-        return _path(train, train, classes, STRENGTHS[:1])
-    chosen = _path(those(train, ~held), those(train, held), classes)
-    final = _path(train, train, classes, (chosen.trials[chosen.best]["l2"],))
+        return _path(train, train, aim, STRENGTHS[:1])
+    chosen = _path(those(train, ~held), those(train, held), aim)
+    final = _path(train, train, aim, (chosen.trials[chosen.best]["l2"],))
     return Head(final.weight, final.bias, chosen.trials, chosen.best)
 
 
@@ -60,28 +73,31 @@ def those(labelled: Labelled, which: np.ndarray) -> Labelled:
     return Labelled(labelled.embeddings[which], labelled.labels[which])
 
 
-def _path(train: Labelled, judge: Labelled, classes: int, strengths: tuple[float, ...] = STRENGTHS) -> Head:
-    """Fit with each of `strengths`, and keep the best on `judge`: most right answers, then lowest loss."""
+def _path(train: Labelled, judge: Labelled, aim: Aim, strengths: tuple[float, ...] = STRENGTHS) -> Head:
+    """Fit with each of `strengths`, and keep the best on `judge`: the highest figure aimed at, then the lowest loss."""
     began = time.perf_counter()
     space, wanted, judged = Space.of(train.embeddings), torch.from_numpy(train.labels), torch.from_numpy(judge.labels)
     x, z = space.coordinates(train.embeddings), space.coordinates(judge.embeddings)
-    weight, bias = torch.zeros(classes, x.shape[1], dtype=x.dtype), torch.zeros(classes, dtype=x.dtype)
-    found, top, best, trials, steps = (weight, bias), (-1.0, 0.0), 0, [], 0
+    weights = torch.from_numpy(aim.weights)
+    weight, bias = torch.zeros(len(weights), x.shape[1], dtype=x.dtype), torch.zeros(len(weights), dtype=x.dtype)
+    found, top, best, steps, trials = (weight, bias), (-1.0, 0.0), 0, 0, list[dict[str, Any]]()
     for l2 in strengths:
-        weight, bias, more = optimum(x, wanted, l2, weight, bias)
+        weight, bias, more = optimum(x, wanted, l2, weight, bias, weights)
         steps += more
         logits, answers = x @ weight.T + bias, z @ weight.T + bias
         loss = float(functional.cross_entropy(answers, judged))
-        top1 = float((answers.argmax(1) == judged).double().mean())
+        right = (answers.argmax(1) == judged).numpy()
         row = {
             "step": steps, "seconds": time.perf_counter() - began, "l2": l2,
             "train_loss": float(functional.cross_entropy(logits, wanted)),
             "train_top1": float((logits.argmax(1) == wanted).double().mean()),
-            "validation_loss": loss, "validation_top1": top1,
+            "validation_loss": loss, "validation_top1": float(right.mean()),
+            "validation_balanced": balanced_accuracy(judge.labels, right),
         }  # fmt: skip
         trials.append(row)
-        if (top1, -loss) > top:
-            top, found, best = (top1, -loss), (weight, bias), len(trials) - 1
+        score = (row[f"validation_{aim.judge}"], -loss)
+        if score > top:
+            top, found, best = score, (weight, bias), len(trials) - 1
         if len(trials) - 1 - best == PATIENCE:
             break
     weight, bias = space.back(*found)
@@ -124,9 +140,11 @@ class Space:
 
 
 def optimum(
-    x: torch.Tensor, y: torch.Tensor, l2: float, weight: torch.Tensor, bias: torch.Tensor
+    x: torch.Tensor, y: torch.Tensor, l2: float, weight: torch.Tensor, bias: torch.Tensor, weights: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Weight [C, D] and bias [C] at the least mean cross entropy of x [N, D], y [N] plus l2 / 2 |weight|^2.
+
+    `weights` [C] say how much a picture of each class counts in that mean.
 
     Newton's method from the given ones, each step found by conjugate gradients no more exactly than it is worth (Lin,
     Weng and Keerthi, "Trust Region Newton Method for Large-Scale Logistic Regression" (2008), section 2), scaled by the
@@ -137,25 +155,26 @@ def optimum(
     penalty = torch.full((x.shape[1],), l2, dtype=x.dtype)
     penalty[-1] = 1e-9  # the logits' common shift is free: this holds it, and changes no answer
     both = torch.cat([weight, bias[:, None]], dim=1)
-    wanted, squares = functional.one_hot(y, classes).to(x.dtype), x.square()
+    wanted, squares, parts = functional.one_hot(y, classes).to(x.dtype), x.square(), weights[y] / count
 
     def loss(both: torch.Tensor) -> float:
-        return float(functional.cross_entropy(x @ both.T, y) + 0.5 * (penalty * both.square()).sum())
+        losses = functional.cross_entropy(x @ both.T, y, reduction="none")
+        return float((parts * losses).sum() + 0.5 * (penalty * both.square()).sum())
 
     now, products = loss(both), 0
     for _ in range(MAX_STEPS):
         p = (x @ both.T).softmax(1)
-        gradient = (p - wanted).T @ x / count + penalty * both
+        gradient = (parts[:, None] * (p - wanted)).T @ x + penalty * both
         size = float(gradient.norm())
         if size < PRECISION:
             break
-        scale = 1 / ((p * (1 - p)).T @ squares / count + penalty)
+        scale = 1 / ((parts[:, None] * p * (1 - p)).T @ squares + penalty)
         step, rest = torch.zeros_like(both), -gradient
         direction = scale * rest
         power = (rest * direction).sum()
         while float(rest.norm()) > min(0.1, math.sqrt(size)) * size:
-            change = p * (x @ direction.T)
-            curved = (change - p * change.sum(1, keepdim=True)).T @ x / count + penalty * direction
+            change = parts[:, None] * p * (x @ direction.T)
+            curved = (change - p * change.sum(1, keepdim=True)).T @ x + penalty * direction
             along = power / (direction * curved).sum()
             step, rest, products = step + along * direction, rest - along * curved, products + 1
             power, before = (rest * scale * rest).sum(), power

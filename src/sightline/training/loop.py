@@ -22,7 +22,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn import functional
 
-from sightline.core.errors import UserError
+from sightline.core.errors import UserError, named
 from sightline.core.progress import Progress
 from sightline.data.loaders import Loader
 from sightline.evaluation.collapse import Spread
@@ -32,7 +32,7 @@ from sightline.training.tuning import training_mode
 
 CHECK_EVERY = 10
 LAST = "last.safetensors"
-VALIDATION = ("validation_loss", "validation_top1", "validation_recall", "validation_commonest")
+VALIDATION = ("validation_loss", "validation_top1", "validation_balanced", "validation_commonest")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -50,6 +50,7 @@ class Training:
     `model` is what is called, `network` what checkpoints keep: the same, but where `model` is a part of it alone.
     `thaw` is called before a step with the share of the run that is done, `report` when an epoch's checkpoint is
     written. `prepared` seconds of a budget were used up before the first step.
+    `class_weights` float [C] say what a picture of each class counts in the loss; the same where there are none.
     """
 
     fabric: Fabric
@@ -65,6 +66,7 @@ class Training:
     report: Callable[[State], None]
     thaw: Callable[[float], None] = lambda done: None
     prepared: float = 0.0
+    class_weights: torch.Tensor | None = None
 
     def run(self) -> State:
         """Train to the end of the recipe, from the last checkpoint if there is one."""
@@ -161,8 +163,16 @@ class Training:
         return loss, logits, targets if targets.ndim == 1 else targets.argmax(1)
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Cross entropy with label smoothing, in float32, of labels [N] or shares of the classes [N, classes]."""
-        return functional.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
+        """Cross entropy with label smoothing, in float32, of labels [N] or shares of the classes [N, classes].
+
+        Weighed by class where that is asked for.
+        """
+        smoothing = self.recipe.label_smoothing
+        if self.class_weights is None:
+            return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        losses = functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing, reduction="none")
+        weights = self.class_weights[targets] if targets.ndim == 1 else targets @ self.class_weights
+        return (losses * weights).mean()
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float | None]:
@@ -192,15 +202,19 @@ class Training:
         raise Interrupted
 
     def _close(self, state: State, tally: Tally, measured: dict[str, Any]) -> None:
-        """Put an epoch's figures down, keep the best network, and write the checkpoint."""
+        """Put an epoch's figures down, keep the best network, and write the checkpoint.
+
+        The best has the highest top-1, or the highest balanced accuracy where classes are balanced, and then the
+        lowest loss.
+        """
         steps = state.epoch * self.loader.steps + state.step
         state.epoch, state.step, state.totals = state.epoch + 1, 0, {}
         row = {"epoch": state.epoch, "step": steps, "seconds": state.seconds}
         state.history.append({**row, "lr": self.optimizer.param_groups[0]["lr"], **tally.means(), **measured})
-        top1, loss = measured["validation_top1"], measured["validation_loss"]
-        if top1 is None or (top1, -loss) >= (state.best_top1, -state.best_loss):
+        score, loss = measured[f"validation_{self.recipe.judge}"], measured["validation_loss"]
+        if score is None or (score, -loss) >= (state.best_score, -state.best_loss):
             state.best_epoch = state.epoch
-            state.best_top1, state.best_loss = (-1.0, math.inf) if top1 is None else (top1, loss)
+            state.best_score, state.best_loss = (-1.0, math.inf) if score is None else (score, loss)
             save_checkpoint(self.best, self.network, None, state)
         save_checkpoint(self.last, self.network, self.optimizer, state)
         self.report(state)
@@ -211,10 +225,12 @@ class Training:
             return
         lr, step = self.optimizer.param_groups[0]["lr"], state.epoch * self.loader.steps + state.step
         kept = (
-            f"the network after epoch {state.epoch} is kept in {self.last}" if state.epoch else "nothing was kept yet"
+            f"the network after epoch {state.epoch} is kept in {named(self.last)}"
+            if state.epoch
+            else "nothing was kept yet"
         )
         raise Diverged(
-            f"the loss stopped being a number within step {step} (epoch {state.epoch + 1}, learning rate {lr:.4g}): "
+            f"the loss stopped being a number by step {step} (epoch {state.epoch + 1}, learning rate {lr:.4g}): "
             f"try --lr {lr / 10:.2g}; {kept}"
         )
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from sightline.core.errors import UserError
 from sightline.data.augment import Distortion, Distortions, Mirror, Mixing, read, reads_mirrored, suited, written
+from sightline.data.balance import JUDGE, Balance
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"]
 Rate = Annotated[float, Field(gt=0)]
@@ -44,6 +45,7 @@ class Recipe(BaseModel):
     zero_init: bool = Field(default=False, description="residual blocks begin as their shortcuts, from scratch")
     views: int = Field(default=1, ge=1, le=64, description="passes over the pictures to keep, all but one distorted")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    balance: Balance = Field(default="none", description="what makes up for classes of different size")
     auxiliary_weight: float = Field(default=0.3, ge=0, description="weight of auxiliary heads' loss")
     augment: Annotated[str | Distortions, BeforeValidator(read), PlainSerializer(written)] = Field(
         default="standard", description="what distorts the training pictures: a preset, or a list of distortions"
@@ -104,6 +106,11 @@ class Recipe(BaseModel):
         """
         base = (0.1 if self.optimizer == "sgd" else 0.001) * (0.05 if self.tune else 1)
         return base * (self.batch_size or 128) / 128
+
+    @property
+    def judge(self) -> str:
+        """The figure on validation that chooses the best epoch or penalty."""
+        return JUDGE[self.balance]
 
     def _objection(self, distortion: Distortion, classes: tuple[str, ...], channels: int) -> str | None:
         """Why `distortion` can have no place in this training, and what to do."""

@@ -22,6 +22,7 @@ from sightline.export.onnx import export
 from sightline.models import STYLES, architecture, check_size, learns_from_one
 from sightline.models.pretrained import Weights
 from sightline.run import Run
+from sightline.training.calibration import calibrate
 from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
@@ -177,6 +178,7 @@ def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
             "fingerprint": dataset.fingerprint,
             "classes": list(dataset.classes),
             "counts": counts,
+            "imbalance": dataset.imbalance,
         },
         "results": {},
     }
@@ -207,7 +209,8 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
     )  # fmt: skip
     arguments = run.document["arguments"]
     best = state.history[state.best_epoch - 1]
-    validation = {"top1": best["validation_top1"], "loss": best["validation_loss"]}
+    validation = {figure: best[f"validation_{figure}"] for figure in ("top1", "balanced", "loss")}
+    calibrated = calibrate(material, fitted)
     golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN_IMAGES]
     try:
         export(
@@ -218,11 +221,12 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
             classes=dataset.classes,
             preprocess=preprocess,
             golden_images=material.pixels.read(golden_rows),
-            metrics={"validation": validation},
+            metrics={"validation": validation, "calibration": calibrated.figures},
             weights=run.document.get("weights"),
             out=run.path / "bundle",
             replace=True,
-            graph=fitted.graph,
+            graph=calibrated.graph,
+            experience=calibrated.experience,
         )
     except UserError:  # answers that are not finite, from a loss that was
         run.update(status="diverged")
@@ -242,14 +246,15 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
         "macs": count_macs(model, (1, preprocess.channels, preprocess.size, preprocess.size)),
         "validation": validation,
         "collapsed": _collapsed(best, dataset),
+        "calibration": calibrated.figures,
     }
     return run.update(status="done", results=results)
 
 
 def _collapsed(best: dict[str, Any], dataset: Dataset) -> dict[str, Any] | None:
     """The Spread of the best epoch's answers where the network has collapsed; None else, or where nobody looked."""
-    if best.get("validation_recall") is None:  # a fitted head's trials, or no validation pictures
+    if best.get("validation_commonest") is None:  # a fitted head's trials, or no validation pictures
         return None
     classes = len(np.unique(dataset.labels(dataset.rows("validation"))))
-    spread = Spread(best["validation_commonest"], best["validation_recall"], classes)
+    spread = Spread(best["validation_commonest"], best["validation_balanced"], classes)
     return asdict(spread) if spread.collapsed else None
