@@ -188,8 +188,10 @@ def test_further_views_are_kept_too(digits: Dataset, weights: Path, tmp_path: Pa
     assert sorted(map(len, first)) == sorted(pictures)
     plain, view = (array for array in first if len(array) == pictures[0])
     assert not np.allclose(plain, view, atol=1e-3)
-    tuned(digits, tmp_path / "two", weights, "head", views=2, augment="mirror", mirror=True)
+    run = tuned(digits, tmp_path / "two", weights, "head", views=2, augment="strong")
     assert len(kept()) == 4  # the plain view and validation serve again
+    listed = [name for entry in run.document["arguments"]["recipe"]["augment"] for name in entry]
+    assert listed == ["random_resized_crop", "randaugment", "erasing"]  # nothing is mixed that is kept, nor mirrored
 
 
 def test_the_rate_of_a_tuned_network_is_not_tested(digits: Dataset, weights: Path, tmp_path: Path) -> None:

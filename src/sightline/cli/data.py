@@ -35,8 +35,12 @@ def command(
     sha256: Annotated[str | None, typer.Option(help="What the file at a URL or an archive must hash to.")] = None,
     allow_private: Annotated[bool, typer.Option(help="Allow URLs to private and link-local addresses.")] = False,
     show_augment: Annotated[bool, typer.Option("--show-augment", help=SHOW_HELP)] = False,
-    augment: Annotated[str | None, typer.Option(metavar=AUGMENT_FILE, help="There: this list as well.")] = None,
-    picture: Annotated[str | None, typer.Option(help="There: the first picture with this in its name.")] = None,
+    augment: Annotated[
+        str | None, typer.Option(metavar=AUGMENT_FILE, help="For --show-augment: this list as well.")
+    ] = None,
+    picture: Annotated[
+        str | None, typer.Option(help="For --show-augment: the first picture with this in its name.")
+    ] = None,
     workers: Workers = None,
     json: Json = False,
 ) -> None:
