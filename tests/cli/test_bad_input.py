@@ -280,10 +280,14 @@ def test_a_full_disk(
     assert not list(small_disk.rglob("bundle"))
 
 
-def test_nothing_is_begun_on_a_device_that_is_not_there(refused: Refused, trained: Path, tmp_path: Path) -> None:
+def test_nothing_is_begun_on_a_device_that_is_not_there(
+    refused: Refused, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     shutil.copytree(trained / "datasets" / "photos", tmp_path / "data")
     begin = ("train", "data", "--arch", "resnet20", "--epochs", "1", "--size", "16", "--out", "it")
     assert "Apple" in refused(*begin, "--device", "mps")
+    assert "CUDA" in refused(*begin, "--device", "cuda")
     assert "--precision bf16" in refused(*begin, "--device", "cpu", "--precision", "16")
 
 

@@ -54,7 +54,7 @@ def test_it_runs_and_goes_on_where_it_stood(
         ((*EXPERIMENT, "--size", "224"), "size"),
         ((*EXPERIMENT, "--budget", "-3m"), "is not a time"),
         ((*EXPERIMENT, "--data", "nowhere.zip"), "nowhere.zip"),
-        ((*EXPERIMENT, "--device", "cuda", "--data", "digits"), "--device cuda"),
+        ((*EXPERIMENT, "--device", "mps", "--data", "digits"), "--device mps"),
     ],
 )
 def test_what_is_refused(

@@ -202,7 +202,7 @@ def test_a_collapsed_network_is_told_before_anything_else() -> None:
     assert len(found) == 4
     assert found[0] == (
         "dead has learnt nothing yet: it gives the same answer to 98.0 % of the test pictures; train it for longer, or "
-        "with a lower --lr; deep residual networks also start better with --zero-init."
+        "with a lower --lr; deep residual networks start more steadily with --zero-init."
     )
     assert found[1].startswith("alive is best")
 

@@ -14,7 +14,7 @@ from sightline.core.wording import percent
 
 SAME = 0.95  # of the answers: from here on they are called the same
 LIFT, LIFT_TIMES = 0.05, 1.5  # mean recall above chance that 5 % of other answers can bring, and that chance may
-ADVICE = "train it for longer, or with a lower --lr; deep residual networks also start better with --zero-init"
+ADVICE = "train it for longer, or with a lower --lr; deep residual networks start more steadily with --zero-init"
 
 
 @dataclass(frozen=True)

@@ -69,4 +69,4 @@ def kept_bytes(network: nn.Module, channels: int, size: int) -> int:
 
 
 def _on_cuda(device: str) -> bool:
-    return device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return device in ("auto", "cuda") and torch.cuda.is_available()
