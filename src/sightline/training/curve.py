@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightline.bundle import WEIGHTS
+from sightline.bundle import WEIGHTS, Bundle
 from sightline.core.errors import UserError, named
 from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Advance, Progress
@@ -26,7 +26,6 @@ from sightline.core.wording import percent
 from sightline.data.dataset import Dataset
 from sightline.data.layout import SPLITS
 from sightline.data.pixels import Pixels
-from sightline.data.preprocess import Preprocess
 from sightline.evaluation.answers import answer
 from sightline.evaluation.comparison import about
 from sightline.evaluation.curve import Trial, curve_of, leads, point
@@ -76,8 +75,8 @@ def learning_curve(
                 run = trained(dataset, arch, one, path, workers=workers, progress=part, share=share, **options)
                 network.append(_trial(run, dataset, split, share, part))
                 part.advance(0, **{split: percent(float(network[-1].right.mean()))})
-    preprocess = run.bundle().preprocess
-    by_hand = _by_hand(dataset, preprocess, split, [*shares.values()], numbers, progress)
+    pixels = _pixels(run, run.bundle(), dataset, progress)
+    by_hand = _by_hand(pixels, split, [*shares.values()], numbers, progress)
     document = {
         "kind": "learning-curve",
         "arch": arch,
@@ -89,7 +88,7 @@ def learning_curve(
         "points": [point(trial, split) for trial in (*network, *by_hand)],
         "curves": [curve_of(network), curve_of(by_hand)],
         "leads": leads(network, by_hand),
-        "handmade": handmade.describe(preprocess.size, preprocess.channels),
+        "handmade": handmade.describe(pixels.preprocess.size, pixels.preprocess.channels),
         "machine": describe(),
         "versions": versions(),
     }
@@ -176,7 +175,6 @@ def _logits(run: Run, dataset: Dataset, split: str, progress: Progress) -> np.nd
     if arguments["recipe"]["tune"] != "head":
         return answer(run, dataset, split, progress).logits
     bundle = run.bundle()
-    pixels = Pixels(dataset, bundle.preprocess, budget_bytes=arguments["cache_bytes"])
     network = create(
         bundle.arch,
         num_classes=len(bundle.classes),
@@ -185,18 +183,25 @@ def _logits(run: Run, dataset: Dataset, split: str, progress: Progress) -> np.nd
         style=arguments["style"],
     )
     load_weights(network, bundle.path / WEIGHTS)
+    pixels = _pixels(run, bundle, dataset, progress)
     found = embeddings(run, pixels, bundle.session, progress=progress).of(split)
     with torch.inference_mode():
         return network.head(torch.from_numpy(np.array(found))).numpy()
 
 
+def _pixels(run: Run, bundle: Bundle, dataset: Dataset, progress: Progress) -> Pixels:
+    """The pictures as a finished Run sees them, kept where its own are."""
+    budget_bytes = run.document["arguments"]["cache_bytes"]
+    return Pixels(dataset, bundle.preprocess, budget_bytes=budget_bytes, progress=progress)
+
+
 def _by_hand(
-    dataset: Dataset, preprocess: Preprocess, split: str, shares: Sequence[float], seeds: Sequence[int],
-    progress: Progress,
-) -> list[Trial]:  # fmt: skip
+    pixels: Pixels, split: str, shares: Sequence[float], seeds: Sequence[int], progress: Progress
+) -> list[Trial]:
     """What hand-engineered features of the same pictures get right."""
+    dataset, preprocess = pixels.dataset, pixels.preprocess
     source = {"pixels": preprocess.key(), "handmade": handmade.describe(preprocess.size, preprocess.channels)}
-    frozen = Frozen(Pixels(dataset, preprocess), handmade.features, source, progress)
+    frozen = Frozen(pixels, handmade.features, source, progress)
     known = {name: Labelled(np.array(frozen.of(name)), dataset.labels(dataset.rows(name))) for name in SPLITS}
     trials: list[Trial] = []
     with progress.task("hand-engineered", len(shares) * len(seeds), "trainings") as advance:
