@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 from onnx import TensorProto, helper, numpy_helper
 
 from sightline.bundle import Bundle, write_bundle
@@ -85,7 +86,8 @@ def write(path: Path, weight: np.ndarray, bias: np.ndarray, preprocess: Preproce
         **card,
     }
     logits = Session(data).run(images).logits
-    write_bundle(path, whole, graph=data, weights=b"none", golden_images=images, golden_logits=logits)
+    weights = safetensors.numpy.save({"weight": weight, "bias": bias})
+    write_bundle(path, whole, graph=data, weights=weights, golden_images=images, golden_logits=logits)
     return Bundle.open(path)
 
 
