@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 from onnx import TensorProto, helper, numpy_helper
 
 from sightline.bundle import Bundle, write_bundle
@@ -92,8 +93,9 @@ def write(
         **card,
     }
     logits = Session(data).run(images).logits
+    weights = safetensors.numpy.save({"weight": weight, "bias": bias})
     write_bundle(
-        path, whole, graph=data, weights=b"none", golden_images=images, golden_logits=logits, experience=experience
+        path, whole, graph=data, weights=weights, golden_images=images, golden_logits=logits, experience=experience
     )
     return Bundle.open(path)
 

@@ -203,11 +203,11 @@ def evaluate(
     from sightline.evaluation.comparison import evaluate as measure
 
     sources = [_network(one) for one in ([run] if isinstance(run, str | Path | Run | Bundle) else run)]
-    options = {"average": average, "fit weights": fit_weights, "save": save}
+    options = {"--average": average, "--fit-weights": fit_weights, "--save": save}
     asked = [option for option, value in options.items() if value]
     alone = len(sources) == 1 and str(views) == "1" and not scales
     if alone and asked:
-        raise UserError(f"nothing to {asked[0]}: give several runs, or --views or --scales")
+        raise UserError(f"{asked[0]} needs something to combine: give several runs, or --views or --scales")
     if reject is not None and not alone:
         raise UserError("--reject is for one network and one view: a combination has no validation answers of its own")
     if fit_weights and (len(sources) == 1 or split == "validation"):

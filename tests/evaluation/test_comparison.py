@@ -192,6 +192,14 @@ def test_evaluating_on_other_data_says_so(runs: list[Run], digits: Dataset) -> N
     assert "may hold pictures it was trained on" in document["notes"][0]
 
 
+def test_evaluating_a_bundle_says_that_its_data_is_unknown(runs: list[Run], digits: Dataset) -> None:
+    document, of_run = evaluate(runs[1].bundle(), digits), evaluate(runs[1], digits)
+    assert {key for key in document if document[key] != of_run[key]} <= {"run", "seed", "own_data", "notes", "seconds"}
+    assert document["run"] == str(runs[1].path / "bundle")
+    assert (document["seed"], document["own_data"]) == (None, False)
+    assert "does not say what it was trained on" in document["notes"][0]
+
+
 def test_a_class_without_test_pictures(runs: list[Run], digits: Dataset) -> None:
     gone = (digits.table.label == 3) & (digits.table.split == "test")
     split = np.where(gone, "", digits.table.split)

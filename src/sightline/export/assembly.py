@@ -10,10 +10,12 @@ import onnx
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix_graph
 
+from sightline.core.errors import UserError
 from sightline.core.hashing import sha256_bytes
 from sightline.runtime import Outputs
 
 OPSET = 20
+LARGEST = 2**31 - 1  # bytes that an ONNX file may have
 IR_VERSION = 10  # of the ONNX release that brought the opset
 
 
@@ -58,7 +60,7 @@ class Assembly:
     ) -> bytes:
         """The ONNX file that takes uint8 `images` [batch, ...] and gives `outputs` as logits, embedding, feature map.
 
-        `images` and `shapes` are those of input and outputs without the batch.
+        `images` and `shapes` are those of input and outputs without the batch. UserError when it is too large.
         """
         self._nodes += [
             helper.make_node("Identity", [output], [name])
@@ -76,7 +78,10 @@ class Assembly:
         )
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         helper.set_model_props(made, metadata)
-        return bytes(made.SerializeToString())
+        data = bytes(made.SerializeToString())
+        if len(data) > LARGEST:
+            raise UserError("the combination has more than the 2 GB an ONNX file may have: take fewer networks")
+        return data
 
     def _fresh(self, name: str) -> str:
         self._count += 1

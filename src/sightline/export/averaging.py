@@ -1,8 +1,10 @@
 """The graph of a combination: it cuts the views out of one picture, shows them to the networks, and averages.
 
-Views go through a network together, or one after the other where its graph asks for small batches (`slices`). Smaller
-scales than the picture's are made of it by ONNX's antialiased Resize, which differs from Pillow's by a grey level here
-and there; a picture scaled twice is also a little softer than one scaled once.
+Views go through a network together, or one after the other where its graph asks for small batches (`slices`).
+
+Smaller scales than the picture's are made of it by ONNX's Resize. A picture scaled twice is softer than one scaled
+once; a bilinear step of less than 2 therefore does without antialiasing, as the first one had it (LOG.md, "Scales made
+inside the graph").
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from sightline.export.member import Member, Part
 from sightline.export.views import View
 from sightline.runtime import PICTURE_BYTES, Outputs
 
+INT64 = np.iinfo(np.int64)
 Average = Literal["probabilities", "logits"]
 RESIZE: dict[str, dict[str, Any]] = {
     "nearest": {"mode": "nearest", "nearest_mode": "round_prefer_ceil"},
-    "bilinear": {"mode": "linear", "antialias": 1},
+    "bilinear": {"mode": "linear"},
     "bicubic": {"mode": "cubic", "antialias": 1, "cubic_coeff_a": -0.5},
     "lanczos": {"mode": "cubic", "antialias": 1, "cubic_coeff_a": -0.5},  # the nearest to it that ONNX has
 }
@@ -52,32 +55,41 @@ def averaged(members: Sequence[Member], preprocess: Preprocess, average: Average
 
 
 class Views:
-    """The views of the graph's picture; each scale, and the mirror image of each, is made once."""
+    """The views of the graph's picture; each scale, its border and the mirror image of both are made once."""
 
     def __init__(self, graph: Assembly, preprocess: Preprocess) -> None:
         self._graph = graph
-        self._resize = RESIZE[preprocess.interpolation]
-        self._made = {(preprocess.size, False): "images"}
+        self._size, self._resize = preprocess.size, RESIZE[preprocess.interpolation]
+        self._made = {(preprocess.size, 0, False): "images"}
+        self._axes = graph.constant([1, 2])
         self.batch = graph.node("Shape", "images", end=1)
 
     def cut(self, view: View) -> str:
         """One view, uint8 [N, side, side, channels]."""
-        picture = self._picture(view.scale, view.mirrored)
-        if view.side == view.scale:
+        picture, width = self._picture(view.scale, view.border, view.mirrored), view.scale + 2 * view.border
+        if view.side == width:
             return picture
-        left = view.scale - view.side - view.left if view.mirrored else view.left
+        left = width - view.side - view.left if view.mirrored else view.left
         return self._slice(picture, [view.top, left], [view.top + view.side, left + view.side], [1, 2])
 
-    def _picture(self, scale: int, mirrored: bool) -> str:
-        """The picture [N, scale, scale, channels]."""
-        if (scale, mirrored) not in self._made:
+    def _picture(self, scale: int, border: int, mirrored: bool) -> str:
+        """The picture at that scale, uint8 [N, scale + 2 * border, scale + 2 * border, channels]."""
+        key = (scale, border, mirrored)
+        if key not in self._made:
             if mirrored:
-                made = self._slice(self._picture(scale, False), [-1], [-scale - 1], [2], -1)
+                self._made[key] = self._slice(self._picture(scale, border, False), [-1], [INT64.min], [2], -1)
+            elif border:
+                widths = self._graph.constant([border] * 4)
+                picture = self._picture(scale, 0, False)
+                self._made[key] = self._graph.node("Pad", picture, widths, "", self._axes, mode="reflect")
             else:
-                sizes = self._graph.constant([scale, scale])
-                made = self._graph.node("Resize", "images", "", "", sizes, axes=[1, 2], **self._resize)
-            self._made[scale, mirrored] = made
-        return self._made[scale, mirrored]
+                self._made[key] = self._resized(scale)
+        return self._made[key]
+
+    def _resized(self, scale: int) -> str:
+        softened = {"antialias": 1} if self._resize["mode"] == "linear" and self._size >= 2 * scale else {}
+        sizes = self._graph.constant([scale, scale])
+        return self._graph.node("Resize", "images", "", "", sizes, axes=[1, 2], **self._resize, **softened)
 
     def _slice(self, picture: str, starts: list[int], ends: list[int], axes: list[int], step: int = 1) -> str:
         numbers = map(self._graph.constant, (starts, ends, axes, [step] * len(axes)))

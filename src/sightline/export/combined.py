@@ -63,12 +63,12 @@ def combine(
     """The networks of `bundles`, each shown what `views` and `scales` say (`views_of`), their answers averaged.
 
     `weights`, none below 0, count equally unless given; a network of weight 0 is left out. UserError when the networks
-    know different classes, for views that do not fit them, and when the graph outgrows an ONNX file.
+    know different classes, for views that do not fit them, and when the graph would be too large for an ONNX file.
     """
+    check(bundles, views=views, scales=scales, average=average)
     shares = np.full(len(bundles), 1.0) if weights is None else np.asarray(weights, float)
     taken = [(bundle, share) for bundle, share in zip(bundles, shares / shares.sum(), strict=True) if share > 0]
     first = taken[0][0]
-    _check_classes([bundle for bundle, _ in taken])
     preprocess, plans = shared_picture([bundle.preprocess for bundle, _ in taken], views, scales)
     members = tuple(Member.of(bundle, plan, share) for (bundle, share), plan in zip(taken, plans, strict=True))
     graph = averaged(members, preprocess, average)
@@ -97,19 +97,9 @@ def combine(
 def check(
     bundles: Sequence[Bundle], *, views: str = "1", scales: Sequence[int] = (), average: str = "probabilities"
 ) -> None:
-    """The UserErrors of `combine`, but for the last, before any graph is made."""
+    """UserError where `combine` would raise one, but for a graph too large, before any graph is made."""
     if average not in get_args(Average):
         raise UserError(f'unknown average "{named(average)}": use {" or ".join(get_args(Average))}')
-    _check_classes(bundles)
-    _, plans = shared_picture([bundle.preprocess for bundle in bundles], views, scales)
-    for bundle, plan in zip(bundles, plans, strict=True):
-        for side in {view.side for view in plan} - {bundle.preprocess.size}:
-            from sightline.export.dense import check_dense
-
-            check_dense(bundle, side)
-
-
-def _check_classes(bundles: Sequence[Bundle]) -> None:
     first = bundles[0]
     for bundle in bundles:
         if bundle.classes != first.classes:
@@ -117,6 +107,12 @@ def _check_classes(bundles: Sequence[Bundle]) -> None:
                 f"{named(first.path)} and {named(bundle.path)} do not know the same classes in the same order: combine "
                 "networks of the same classes"
             )
+    _, plans = shared_picture([bundle.preprocess for bundle in bundles], views, scales)
+    for bundle, plan in zip(bundles, plans, strict=True):
+        for side in {view.side for view in plan} - {bundle.preprocess.size}:
+            from sightline.export.dense import check_dense
+
+            check_dense(bundle, side)
 
 
 def _title(members: Sequence[Member], views: str, scales: Sequence[int]) -> str:

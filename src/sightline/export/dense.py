@@ -69,9 +69,8 @@ def check_dense(bundle: Bundle, scale: int) -> None:
 def dense_graph(bundle: Bundle, preprocess: Preprocess, images: np.ndarray) -> tuple[bytes, int]:
     """The network of `bundle` for pictures as `preprocess` makes them, as ONNX, and its multiply-adds a picture.
 
-    It is compared with PyTorch on such `images`, uint8 [n, S, S, channels]. UserErrors as `check_dense`'s.
+    It is compared with PyTorch on such `images`, uint8 [n, S, S, channels]; `check_dense` says where this cannot be.
     """
-    check_dense(bundle, preprocess.size)
     network = _create(bundle)
     load_weights(network, bundle.path / WEIGHTS)
     channels, size = preprocess.channels, preprocess.size
