@@ -64,4 +64,4 @@ def test_the_larger_share_counts_as_the_label() -> None:
     tally = Tally()
     tally.add(loss, logits, labels)
     right = (logits.argmax(1) == torch.tensor([0, 2, 1, 2])).sum()
-    assert tally.totals() == {"loss": pytest.approx(float(loss) * 4), "hits": float(right), "seen": 4}
+    assert tally.totals() == {"loss": pytest.approx(float(loss.detach()) * 4), "hits": float(right), "seen": 4}

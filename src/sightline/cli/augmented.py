@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SIDE = 160  # pixels of a shown picture's side, at most
 DRAWS = 3  # pictures shown at each setting
 OUTCOMES = 8  # pictures shown of each list
-OTHERS = 8  # pictures to mix with
+OTHERS = 24  # pictures to mix with, many so that the picture seldom meets itself
 SEED = (74,)  # draws to either side, large and small, and a mixed choice of RandAugment
 YOURS = "your list"
 
@@ -107,12 +107,13 @@ class Studio:
         }
 
     def draws(self, distortions: Sequence[Distortion], count: int) -> list[dict[str, str]]:
-        """The picture `count` times in a batch with the others, distorted: each picture, and what it is labelled."""
+        """The picture `count` times in a batch, and what it is labelled, distorted; beside others where it is mixed."""
         import torch
 
-        from sightline.data.augment import Augment
+        from sightline.data.augment import Augment, Mixing
 
-        picked = [0] * count + list(range(1, len(self.rows)))
+        mixes = any(isinstance(distortion, Mixing) for distortion in distortions)
+        picked = [0] * count + list(range(1, len(self.rows) if mixes else 1))
         labels = torch.from_numpy(self.labels[picked])
         images, targets = Augment(distortions, len(self.classes))(self.images[picked], labels, SEED)
         return [

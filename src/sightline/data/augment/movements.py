@@ -15,10 +15,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
-from sightline.data.augment.distortion import Chance, Movement, Range, Ratio, Share, drawn_sides, tensor
+from sightline.data.augment.distortion import Chance, Movement, Range, Ratio, drawn_sides, tensor
 
 FINE = 64  # nodes a side, at most, at which a warp is kept; between them it is linear
 CROP = 224  # the crop that a shorter side is stated for
+Part = Annotated[float, Field(ge=0.01, le=1)]
 Shorter = Annotated[float, Field(ge=CROP, le=10 * CROP)]
 
 
@@ -94,7 +95,7 @@ class RandomResizedCrop(Movement):
         {"area": [0.08, 1.0]},
     )
 
-    area: Annotated[Range[Share], Field(description="of the part, a share of the picture's")] = (0.08, 1.0)
+    area: Annotated[Range[Part], Field(description="of the part, a share of the picture's")] = (0.08, 1.0)
     aspect: Annotated[Range[Ratio], Field(description="width by height of the part")] = (0.75, 1.333)
 
     def sources(self, points: Tensor, size: int, rng: np.random.Generator) -> Tensor:
