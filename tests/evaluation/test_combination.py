@@ -113,7 +113,7 @@ def test_the_finding_says_what_it_brings(document: dict[str, Any]) -> None:
     (finding,) = document["findings"]
     only = document["rows"][1]["against"]
     assert finding.startswith("better is ")
-    assert f"ahead of worse ({only['only_a']} pictures to {only['only_b']}, p" in finding
+    assert f"ahead of worse ({only['only_a']} to {only['only_b']} pictures, p" in finding
     assert "more than chance), in " in finding
 
 

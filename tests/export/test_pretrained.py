@@ -45,11 +45,7 @@ def test_mobilenet_v2_classifies_photos_and_padding_matters(shared: Callable[[st
     Of the 200 photos (paper style, torchvision style, in %): 87.5 and 77.5 with the usual central crop, 82.5 and 77.0
     squashed, as the file's own description has it: most photos are wider than high.
     """
-    weights = tmp_path / "mobilenet_v2.safetensors"
-    weights.symlink_to(shared("data/mobilenet_v2/mobilenet_v2_imagenet.safetensors"))
-    described = json.loads(shared("data/mobilenet_v2/mobilenet_v2_imagenet.json").read_text())
-    described["preprocess"] |= {"resize": 256, "crop": 224}
-    weights.with_suffix(".json").write_text(json.dumps(described))
+    weights = described_mobilenet(shared, tmp_path)
     index = shared("data/imagenet_sample/imagenet_class_index.json")
     photos, labels = read_photos(shared("data/imagenet_sample/imagenet_sample_200.zip"), index)
 
@@ -66,6 +62,16 @@ def test_mobilenet_v2_classifies_photos_and_padding_matters(shared: Callable[[st
     assert 7 < right - top1(symmetric, symmetric.preprocess) < 12
     assert top1(paper, Preprocess(224, resize="squash")) == pytest.approx(82.5, abs=1)
     assert paper.classes[labels[0]] == "tench"
+
+
+def described_mobilenet(shared: Callable[[str], Path], place: Path) -> Path:
+    """MobileNet v2's weights in `place`, described for the usual central crop."""
+    weights = place / "mobilenet_v2.safetensors"
+    weights.symlink_to(shared("data/mobilenet_v2/mobilenet_v2_imagenet.safetensors"))
+    described = json.loads(shared("data/mobilenet_v2/mobilenet_v2_imagenet.json").read_text())
+    described["preprocess"] |= {"resize": 256, "crop": 224}
+    weights.with_suffix(".json").write_text(json.dumps(described))
+    return weights
 
 
 def read_photos(archive: Path, index: Path) -> tuple[list[Image.Image], list[int]]:

@@ -12,7 +12,7 @@ import typer
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import Json, Reject, Split, Unlike, rejecting
 from sightline.core.errors import UserError, named
-from sightline.core.wording import decimal, interval, p_value, percent, rate, scaled
+from sightline.core.wording import decimal, interval, p_value, percent, rate, scaled, times
 
 NETWORKS_HELP = (
     "Runs' directories, their names under runs/, or bundles; after them, unless it is the first run's own, the data to "
@@ -32,7 +32,7 @@ def command(
     runs: Annotated[list[str], typer.Argument(metavar="RUN... [DATA]", help=NETWORKS_HELP, show_default=False)],
     split: Split = "test",
     views: Annotated[Literal["1", "2", "5", "10", "dense"], typer.Option(help=VIEWS_HELP)] = "1",
-    scales: Annotated[str | None, typer.Option(help=SCALES_HELP, show_default="the run's own")] = None,
+    scales: Annotated[str | None, typer.Option(help=SCALES_HELP, show_default="the run's, or a little larger")] = None,
     average: Annotated[
         Literal["probabilities", "logits"] | None, typer.Option(help=AVERAGE_HELP, show_default="probabilities")
     ] = None,
@@ -102,7 +102,7 @@ def show_rows(document: dict[str, Any]) -> None:
 
 def _against(pair: dict[str, Any] | None) -> tuple[str, str]:
     """How many times as long as what it stands beside, and the p-value."""
-    return (f"x {decimal(pair['time_ratio'], 1)}", p_value(pair["p_value"])) if pair else ("", "")
+    return (f"x {times(pair['time_ratio'])}", p_value(pair["p_value"])) if pair else ("", "")
 
 
 def show(document: dict[str, Any]) -> None:

@@ -64,6 +64,11 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if _known(value) else UNKNOWN
 
 
+def times(ratio: float | None) -> str:
+    """How many times as much, without a sign: 10.4, 1.0, 0.52."""
+    return decimal(ratio, 2 if _known(ratio) and ratio < 0.95 else 1)
+
+
 def whole(count: float | None) -> str:
     """An exact count with its thousands apart: 1,797."""
     return f"{round(count):,}" if _known(count) else UNKNOWN

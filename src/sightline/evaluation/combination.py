@@ -15,7 +15,7 @@ import numpy as np
 
 from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Progress
-from sightline.core.wording import SIGNIFICANT, decimal, p_value, points, whole
+from sightline.core.wording import SIGNIFICANT, decimal, p_value, points, times, whole
 from sightline.evaluation.answers import Answers, answer
 from sightline.evaluation.comparison import about
 from sightline.evaluation.metrics import measure, pair
@@ -165,8 +165,8 @@ def _bring(pair: dict[str, Any]) -> str:
     gain = pair["top1_difference"]
     standing = f"{points(abs(gain)).lstrip('+')} {'ahead of' if gain > 0 else 'behind'}" if gain else "level with"
     verdict = "more than chance" if pair["p_value"] < SIGNIFICANT else "not more than chance"
-    tally = f"{whole(pair['only_a'])} pictures to {whole(pair['only_b'])}, {p_value(pair['p_value'])}: {verdict}"
-    return f"{pair['a']} is {standing} {pair['b']} ({tally}), in {decimal(pair['time_ratio'], 1)} times the time."
+    tally = f"{whole(pair['only_a'])} to {whole(pair['only_b'])} pictures, {p_value(pair['p_value'])}: {verdict}"
+    return f"{pair['a']} is {standing} {pair['b']} ({tally}), in {times(pair['time_ratio'])} times the time."
 
 
 def _fitted(report: dict[str, Any] | None) -> list[str]:

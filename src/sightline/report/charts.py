@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 STEADY_BIN = 5  # bins of fewer pictures are dots on their own: they would make the calibration line jump
 LISTED_CLASSES = 30  # beyond so many, a chart by class shows the most telling ones
-IN_TWO_LINES = (
-    "indexof(datum.label, ' (') < 0 ? datum.label : [split(datum.label, ' (')[0], '(' + split(datum.label, ' (')[1]]"
+BRACKET = "lastindexof(datum.label, ' (')"
+IN_TWO_LINES = (  # what stands in brackets at the end of a name goes below it
+    f"{BRACKET} < 0 ? datum.label : [slice(datum.label, 0, {BRACKET}), slice(datum.label, {BRACKET} + 1)]"
 )
 _Records = list[dict[str, Any]]
 

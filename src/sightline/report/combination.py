@@ -45,7 +45,7 @@ def _summary(row: Document) -> dict[str, Any]:
 
 
 def _times(ratio: float | None) -> str:
-    return f"× {wording.decimal(ratio, 1)}" if ratio else wording.UNKNOWN
+    return f"× {wording.times(ratio)}" if ratio else wording.UNKNOWN
 
 
 def _beside(row: Document) -> str:
