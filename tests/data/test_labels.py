@@ -253,6 +253,9 @@ def test_places_without_a_table(flat: Path, tmp_path: Path) -> None:
         prepare(flat, tmp_path / "out", labels=tmp_path / "gone.csv")
     with pytest.raises(UserError, match=r"cannot read the labels in .*: Is a directory"):
         prepare(flat, tmp_path / "out", labels=tmp_path)
+    made = prepare("digits", tmp_path / "digits").path
+    with pytest.raises(UserError, match="is a Dataset already: give --labels with the pictures"):
+        prepare(made, labels=table(tmp_path / "l.csv", "file,label\n" + USUAL))
     with pytest.raises(UserError, match="digits brings its own labels"):
         prepare("digits", tmp_path / "out", labels=table(tmp_path / "l.csv", "file,label\n" + USUAL))
 

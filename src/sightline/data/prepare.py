@@ -56,6 +56,8 @@ def prepare(
     local network. Raises UserError for anything about the source that the user can mend; then nothing is left behind.
     """
     if os.path.isfile(Path(source) / DOCUMENT):
+        if labels is not None:
+            raise UserError(f"{named(source)} is a Dataset already: give --labels with the pictures it was made from")
         return Dataset.open(source)
     shares = (validation_frac or 0, test_frac or 0)
     if not (min(shares) >= 0 and sum(shares) < 1):  # also when one is no number
