@@ -27,6 +27,7 @@ LIGHT_ROOMS = (
 TORCH_FREE = (
     "sightline.data.prepare",
     "sightline.data.pixels",
+    "sightline.evaluation.combination",
     "sightline.evaluation.comparison",
     "sightline.evaluation.curve",
 )
