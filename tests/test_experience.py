@@ -20,7 +20,7 @@ from tests import tiny_network
 from tests.pictures import crops, jpeg
 from tests.tiny_graph import write_tiny_bundle
 
-NOTHING = np.ones((1, 2), np.float16)
+NOTHING = np.ones((1, 2), np.float32)
 
 
 def answered(count: int, seed: int, spread: float = 4.0) -> tuple[np.ndarray, np.ndarray]:
@@ -120,8 +120,9 @@ def test_distances_by_hand() -> None:
     known, asked = random.normal(size=(40, 6)), random.normal(size=(7, 6)) * 100
     lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in (known, asked)]
     apart = np.linalg.norm((asked / lengths[1])[:, None] - (known / lengths[0])[None], axis=2)
-    found = distances(units(known).astype(np.float16), asked)
-    np.testing.assert_allclose(found, np.sort(apart, axis=1)[:, 4], atol=2e-3)  # float16 keeps three digits
+    np.testing.assert_allclose(distances(units(known), asked), np.sort(apart, axis=1)[:, 4], atol=1e-5)
+    rounded = Experience.of(known, asked, np.ones(7), np.ones(7, bool))
+    np.testing.assert_allclose(rounded.distance, np.sort(apart, axis=1)[:, 4], atol=2e-3)  # float16: three digits
     assert distances(units(known[:2]), asked).shape == (7,)
     assert distances(units(known), asked[:0]).shape == (0,)
     assert np.isfinite(distances(units(known), np.zeros((1, 6)))).all()

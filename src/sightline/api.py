@@ -341,7 +341,9 @@ def _note_imbalance(dataset: Any, recipe: Any, progress: Progress) -> None:
     """Say so when classes differ much in size and nothing was asked to make up for it."""
     said = unbalanced(dataset.imbalance)
     if said and recipe.balance == "none":
-        progress.note(f"unbalanced: {said}; --balance sampling draws all classes equally often, weights weighs them")
+        progress.note(
+            f"unbalanced: {said}; --balance weights lets rare pictures count more, sampling comes back to them"
+        )
 
 
 def _fresh(path: Path) -> Path:

@@ -79,8 +79,10 @@ class Rule:
 
 @dataclass(frozen=True, eq=False)
 class Experience:
-    """`references` float16 [R, D], embeddings of training pictures of unit length; and of V validation pictures the
+    """`references` float32 [R, D], embeddings of training pictures of unit length; and of V validation pictures the
     `confidence` of the first class float64 [V], whether it is `right` bool [V], and their `distance` float64 [V].
+
+    On disk the references are float16, and rounded so from the beginning.
     """
 
     references: np.ndarray
@@ -94,7 +96,7 @@ class Experience:
 
         `embeddings` float [V, D], `confidence` float64 [V] of the first class, and whether it is `right` bool [V].
         """
-        references = units(known).astype(np.float16)
+        references = units(known).astype(np.float16).astype(np.float32)
         return cls(references, confidence, right, distances(references, embeddings))
 
     def distances(self, embeddings: np.ndarray) -> np.ndarray:
@@ -141,7 +143,7 @@ class Experience:
     def to_bytes(self) -> bytes:
         """As `open` reads it."""
         file = io.BytesIO()
-        np.savez(file, **vars(self))
+        np.savez(file, **{**vars(self), "references": self.references.astype(np.float16)})
         return file.getvalue()
 
     @classmethod
@@ -149,7 +151,8 @@ class Experience:
         """Read what `to_bytes` wrote; UserError when it is damaged."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(**{name: file[name] for name in ("references", "confidence", "right", "distance")})
+                references = file["references"].astype(np.float32)
+                return cls(references, *(file[name] for name in ("confidence", "right", "distance")))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             raise UserError(f"damaged bundle: {named(path)} cannot be read; get the bundle again") from None
 
@@ -164,8 +167,8 @@ def distances(references: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
     """The distance of each of `embeddings` [N, D] to its fifth nearest of `references` [R, D] of unit length, or to
     the last where there are fewer; float64 [N].
     """
-    known, nth = references.astype(np.float32), min(NEIGHBOURS, len(references)) - 1
-    parts = [units(embeddings[start : start + BATCH]) @ known.T for start in range(0, len(embeddings), BATCH)]
+    nth = min(NEIGHBOURS, len(references)) - 1
+    parts = [units(embeddings[start : start + BATCH]) @ references.T for start in range(0, len(embeddings), BATCH)]
     nearest = [np.partition(-part, nth, axis=1)[:, nth].astype(np.float64) for part in parts]
     return np.sqrt(np.maximum(0.0, 2 + 2 * np.concatenate(nearest or [np.empty(0)])))
 

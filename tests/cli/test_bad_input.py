@@ -361,8 +361,11 @@ def test_a_run_goes_on_with_its_own_options(refused: Refused, trained: Path, tmp
     text = (tmp_path / "it" / "run.json").read_text()
     (tmp_path / "it" / "run.json").write_text(text.replace('"status": "done"', '"status": "interrupted"'))
     recipe = json.loads(text)["arguments"]["recipe"]
-    line = refused("train", "--resume", "it", "--lr", "0.5", "--batch", "64", "--no-crop", "--device", "auto")
-    assert f"--lr 0.5 (it has {recipe['lr']}), --batch 64 (it has {recipe['batch_size']}), --crop False" in line
+    line = refused("train", "--resume", "it", "--lr", "0.5", "--batch", "64", "--no-mirror", "--device", "auto")
+    assert (
+        f"--lr 0.5 (it has {recipe['lr']}), --batch 64 (it has {recipe['batch_size']}), --mirror False (it has True)"
+        in line
+    )
     assert "--device" not in line
     for arguments, words in {
         ("--arch", "resnet18"): "--arch resnet18 (it has resnet20)",
@@ -372,6 +375,7 @@ def test_a_run_goes_on_with_its_own_options(refused: Refused, trained: Path, tmp
         ("--seed", "1"): "--seed 1 (it has 0)",
         ("--cache-budget", "1"): "--cache-budget 1.0 (it has 2.0)",
         ("--balance", "weights"): "--balance weights (it has none)",
+        ("--augment", "none"): "--augment none (it has mirror, ",
         ("--weights", "other.pth"): "--weights other.pth (it has None)",
         ("--out", "elsewhere"): "--out elsewhere (it has ",
         ("photos",): "DATA photos (it has ",

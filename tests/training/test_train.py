@@ -354,6 +354,9 @@ def test_what_balances_classes_reaches_the_loop(
     counts = torch.bincount(torch.from_numpy(digits.labels(uneven)))
     weights = len(uneven) / (10 * counts) if balance == "weights" else torch.ones(10)
     torch.testing.assert_close(training.loss(logits, labels), (weights * losses).mean())
+    mixed = 0.7 * torch.eye(10) + 0.3 * torch.eye(10).roll(1, 1)  # as mixup leaves them: the weights mix too
+    losses = cross_entropy(logits, mixed, label_smoothing=0.1, reduction="none")
+    torch.testing.assert_close(training.loss(logits, mixed), ((mixed @ weights) * losses).mean())
 
 
 def test_resume_refuses_what_it_cannot_continue(digits: Dataset, plain: Run, tmp_path: Path) -> None:

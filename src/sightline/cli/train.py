@@ -187,7 +187,14 @@ def resumed(name: str, wanted: dict[str, Any]) -> Run:
 def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
     """Every parameter `wanted` that is not what `run` was begun with, as "--lr 0.2 (it has 0.1)"."""
     from sightline.training.presets import preset
-    from sightline.training.recipe import seconds
+    from sightline.training.recipe import Recipe, seconds
+
+    def distortions(text: str) -> Any:
+        """Those that `text` comes to, where the run has what it comes to: a preset leaves out what does not suit."""
+        asked = Recipe.of(**arguments["recipe"] | {"augment": text})
+        classes = tuple(run.document["data"]["classes"])
+        come_to = [asked.fitted(1, classes, channels=channels).model_dump()["augment"] for channels in (1, 3)]
+        return has["augment"] if has["augment"] in come_to else text
 
     arguments = run.document["arguments"]
     has = {
@@ -202,6 +209,7 @@ def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
         "weights": arguments.get("weights", {}).get("source"),
     }
     read: dict[str, Callable[[Any], Any]] = {
+        "augment": distortions,
         "budget": seconds,
         "data": os.path.abspath,
         "lr": _number,
@@ -211,10 +219,15 @@ def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
     if "recipe" in wanted:
         wanted = {name: value for name, value in wanted.items() if name != "recipe"} | preset(wanted["recipe"])
     return [
-        f"{OPTIONS.get(name, '--' + name.replace('_', '-'))} {named(str(value))} (it has {named(str(has.get(name)))})"
+        f"{OPTIONS.get(name, '--' + name.replace('_', '-'))} {named(str(value))} (it has {_told(has.get(name))})"
         for name, value in wanted.items()
         if read.get(name, lambda value: value)(value) != has.get(name)
     ]
+
+
+def _told(value: Any) -> str:
+    """A value of a run's arguments, of a list of distortions their names."""
+    return ", ".join(name for entry in value for name in entry) if isinstance(value, list) else named(str(value))
 
 
 def _number(text: str) -> float | str:
