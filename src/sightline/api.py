@@ -203,6 +203,8 @@ def evaluate(
     from sightline.evaluation.comparison import evaluate as measure
 
     sources = [_network(one) for one in ([run] if isinstance(run, str | Path | Run | Bundle) else run)]
+    if not sources:
+        raise UserError("nothing to measure: give at least one run")
     options = {"--average": average, "--fit-weights": fit_weights, "--save": save}
     asked = [option for option, value in options.items() if value]
     alone = len(sources) == 1 and str(views) == "1" and not scales

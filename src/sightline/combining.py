@@ -55,6 +55,8 @@ def survey(
     for bundle in bundles:
         check_classes(bundle, dataset)
     check(bundles, average=wish.average, **wish.look)
+    if wish.fitted and not len(dataset.rows("validation")):
+        raise UserError(f"{named(dataset.name)} has no validation pictures to fit weights on: leave --fit-weights out")
     board = Board(dataset, split, progress)
     singles = [board.add(*of) for of in zip(names, ([path] for path in paths), bundles, keeps, strict=True)]
     validation = {}

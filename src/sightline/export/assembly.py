@@ -88,12 +88,10 @@ class Assembly:
         return f"{name}_{self._count}"
 
     def _hold(self, tensor: TensorProto) -> str:
-        """The name of a constant like `tensor`, which is held if it is the first such."""
+        """The name of a constant like `tensor`, which is held, under a new name, if it is the first such."""
         array = numpy_helper.to_array(tensor)
         key = (str(array.dtype), array.shape, sha256_bytes(array.tobytes()))
         if key not in self._constants:
-            own = TensorProto()
-            own.CopyFrom(tensor)
-            own.name = self._fresh("constant")
-            self._constants[key] = own
+            tensor.name = self._fresh("constant")
+            self._constants[key] = tensor
         return self._constants[key].name
