@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightline import api
 from sightline.bundle import Bundle, softmax
 from sightline.cli import run
+from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
 from sightline.data.pixels import Pixels
 from tests.tiny_network import make_bundle, make_run
@@ -152,6 +155,15 @@ def test_what_is_refused(
     assert output.err.splitlines()[-1].startswith("error: ")
     assert words in output.err.splitlines()[-1]
     assert sorted(place.iterdir()) == before
+
+
+def test_nothing_and_no_validation_pictures_are_told(place: Path, digits: Dataset) -> None:
+    with pytest.raises(UserError, match="nothing to measure"):
+        api.evaluate([])
+    split = np.where(digits.table.split == "validation", "", digits.table.split)
+    without = dataclasses.replace(digits, table=dataclasses.replace(digits.table, split=split))
+    with pytest.raises(UserError, match="digits has no validation pictures to fit weights on"):
+        api.evaluate([place / "runs" / "good", place / "runs" / "bad"], without, fit_weights=True)
 
 
 def test_runs_of_other_data_need_the_data_named(
