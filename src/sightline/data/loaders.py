@@ -17,6 +17,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from sightline.data.balance import even_order
+
 AHEAD = 4
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -84,7 +86,8 @@ class Loader:
     def _order(self, epoch: int) -> np.ndarray:
         if not self.shuffle:
             return np.arange(len(self.rows))
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.rows))
+        random = np.random.default_rng([self.seed, epoch])
+        return even_order(self.labels, random) if self.even else random.permutation(len(self.rows))
 
     def _read(self, epoch: int, start: int, ready: queue.Queue[Batch | BaseException], stop: threading.Event) -> None:
         order = self._order(epoch)

@@ -20,7 +20,7 @@ from sightline.evaluation.answers import answer, check_classes, opened
 from sightline.evaluation.findings import findings
 from sightline.evaluation.metrics import measure, pair
 from sightline.evaluation.mistakes import disagreements, worst
-from sightline.evaluation.network import Network, grouped, measure_network
+from sightline.evaluation.network import Network, grouped, measure_network, way
 from sightline.evaluation.rejection import rejection
 from sightline.experience import UNLIKE_SHARE
 
@@ -34,7 +34,7 @@ PAIRING = "McNemar's exact test, one answer a picture: each network's probabilit
 def compare(runs: Sequence[Run], dataset: Dataset, progress: Progress = SILENT) -> dict[str, Any]:
     """The comparison document of finished `runs` on the test pictures of the Dataset they were trained on.
 
-    Runs that differ in nothing but the seed count as one network; Runs that hold the very same network count once.
+    Runs that differ in nothing but the seed count as one network; copies of a Run count once.
     Raises UserError when there is no Run, one is not finished or was trained on other data, or there are no test
     pictures.
     """
@@ -95,13 +95,13 @@ def evaluate(
 
 
 def checked(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
-    """`runs` with their Bundles, everything that could fail later checked now; the very same network only once.
+    """`runs` with their Bundles, everything that could fail later checked now; copies of a Run only once.
 
     UserErrors as `compare`'s.
     """
     if len(dataset.rows("test")) == 0:
         raise UserError(f"{named(dataset.name)} has no test pictures: there is nothing to compare on")
-    found: dict[str, tuple[Run, Bundle]] = {}
+    found: dict[tuple[str, str], tuple[Run, Bundle]] = {}
     for run in runs:
         if run.fingerprint != dataset.fingerprint:
             raise UserError(
@@ -111,7 +111,7 @@ def checked(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
             )
         bundle = run.bundle()
         check_classes(bundle, dataset)
-        found.setdefault(bundle.model_hash, (run, bundle))
+        found.setdefault((bundle.model_hash, way(run)), (run, bundle))
     return list(found.values())
 
 

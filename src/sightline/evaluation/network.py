@@ -64,7 +64,7 @@ def grouped(runs: Iterable[tuple[Run, Bundle]]) -> dict[str, list[tuple[Run, Bun
     """
     groups: dict[str, list[tuple[Run, Bundle]]] = {}
     for run, bundle in runs:
-        groups.setdefault(repr(sorted(_way(run).items())), []).append((run, bundle))
+        groups.setdefault(way(run), []).append((run, bundle))
     ways = [_way(members[0][0]) for members in groups.values()]
     return {_label(way, ways): members for way, members in zip(ways, groups.values(), strict=True)}
 
@@ -117,6 +117,11 @@ def measure_network(
     return Network(figures, tests[0].rows, tests[0].labels, np.mean(probabilities, axis=0))
 
 
+def way(run: Run) -> str:
+    """One text for Runs that differ in nothing but seed, place and device; another for each way of training."""
+    return repr(sorted(_way(run).items()))
+
+
 def _way(run: Run) -> dict[str, Any]:
     """Everything that makes a training what it is, but its seed: the arguments, the recipe's among them."""
     arguments = dict(run.document["arguments"])
@@ -127,6 +132,8 @@ def _way(run: Run) -> dict[str, Any]:
 def _label(way: dict[str, Any], ways: Sequence[dict[str, Any]]) -> str:
     twins = [other for other in ways if other["arch"] == way["arch"]]
     differing = [key for key in way if any(other.get(key) != way[key] for other in twins)]
+    if len({other.get("tune") for other in twins}) == len(twins):
+        differing = [key for key in differing if key != "budget_s"]  # each depth has what those before it left
     details = ", ".join(f"{key}={way[key]}" for key in differing)
     return f"{way['arch']} ({details})" if details else str(way["arch"])
 
