@@ -31,7 +31,10 @@ def table(kind: type[Distortion]) -> list[str]:
 
 
 def setting(key: str, schema: dict[str, Any]) -> str:
-    """A setting with its default, its range, and what it says."""
+    """A setting with its default, its range or what else it may be, and what it says."""
+    if "enum" in schema:
+        others = " or ".join(one for one in schema["enum"] if one != schema["default"])
+        return f"`{key}` {schema['default']} (or {others}): {schema['description']}"
     pair = "prefixItems" in schema
     ends = schema["prefixItems"][0] if pair else schema
     default = f"[{', '.join(f'{end:g}' for end in schema['default'])}]" if pair else f"{schema['default']:g}"

@@ -61,6 +61,17 @@ def test_the_mirror_mirrors_about_half_and_nothing_else() -> None:
     assert brightest(distorted(marked(3, 9), Mirror(p=1))) == (SIZE - 1 - 3, 9)
 
 
+@pytest.mark.parametrize("others", [(), (Rotation(degrees=0),)], ids=["by whole pixels", "between pixels"])
+def test_a_crop_padded_with_black_is_a_window_of_the_padded_picture(others: tuple[Movement, ...]) -> None:
+    before = batch(64)
+    after = distorted(before, PaddedCrop(fill="black"), *others)
+    padded, side = torch.nn.functional.pad(before, (2, 2, 2, 2)), before.shape[-1]
+    windows = [(y, x) for y in range(5) for x in range(5)]
+    for whole, cut in zip(padded, after, strict=True):
+        assert any(torch.equal(whole[:, y : y + side, x : x + side], cut) for y, x in windows)
+    assert not torch.equal(after, distorted(before, PaddedCrop(), *others))
+
+
 def test_the_crop_shifts_by_at_most_the_margin_and_keeps_pixels_exact() -> None:
     before = batch(64)
     after = distorted(before, PaddedCrop())

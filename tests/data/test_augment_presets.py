@@ -123,7 +123,7 @@ def test_what_is_no_text_file_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     for name, said in {
         "photos.zip": "photos.zip: this is not YAML, ",
         "long.yaml": "long.yaml: too long",
-        "stron": '"stron" is neither a file nor one of none, mirror, standard, strong, did you mean "strong"?',
+        "stron": '"stron" is neither a file nor one of none, mirror, standard, paper, strong, did you mean "strong"?',
         ".": "is neither a file nor one of",
         "": "is neither a file nor one of",
         "no\x00file": "is neither a file nor one of",

@@ -21,7 +21,7 @@ def stepped(optimizer_name: str, seed: int) -> tuple[torch.nn.Module, torch.opti
     return model, optimizer
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 def test_network_optimizer_and_state_come_back_equal(tmp_path: Path, name: str) -> None:
     model, optimizer = stepped(name, seed=0)
     state = State(epoch=3, step=7, seconds=1.25, totals={"loss": 0.1, "hits": 2.0, "seen": 9}, history=[{"a": 0.1}])

@@ -23,10 +23,13 @@ from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT
 from sightline.data.dataset import Dataset
+from sightline.models import Network
 from sightline.run import Run
 from sightline.training import Recipe, loop, resume, train
 from sightline.training.campaign import campaign
+from sightline.training.inputs import grown
 from sightline.training.loop import Interrupted, Training, spendable, stop_signals
+from sightline.training.presets import preset
 from sightline.training.train import arguments_of
 
 TIMED = ("seconds", "images_per_s", "waiting_frac")
@@ -174,6 +177,31 @@ def test_a_run_with_strong_distortions_resumes_as_if_nothing_happened_without_it
     said = [next(iter(entry)) for entry in resumed.document["arguments"]["recipe"]["augment"]]
     assert said == ["rotation", "elastic", "randaugment", "erasing", "mixup", "cutmix"]
     assert 0 < whole.history()[-1]["train_top1"] <= 1
+
+
+@pytest.mark.slow
+def test_the_fast_recipe_learns_on_growing_pictures_and_resumes_as_if_nothing_happened(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides, plain_forward = list[tuple[int, bool]](), Network.forward
+
+    def forward(self: Network, x: torch.Tensor) -> Any:
+        sides.append((x.shape[-1], self.training))
+        return plain_forward(self, x)
+
+    monkeypatch.setattr(Network, "forward", forward)
+    fast = recipe(**preset("fast"), epochs=4)
+    whole = train(digits, "resnet20", fast, tmp_path / "whole")
+    steps = whole.document["results"]["steps"]
+    trained = [side for side, training in sides if training][-steps:]
+    assert trained == [grown(16, fast.growing, step / steps) for step in range(steps)]
+    assert sorted(set(trained)) == [8, 12, 16]
+    assert sides[-1] == (16, False)
+    assert whole.document["results"]["validation"]["top1"] > 0.9
+    stopping(monkeypatch, 12)
+    with pytest.raises(Interrupted):
+        train(digits, "resnet20", fast, tmp_path / "run")
+    assert_same_training(resume(Run.open(tmp_path / "run")), whole)
 
 
 def test_signals_go_back_to_who_had_them() -> None:

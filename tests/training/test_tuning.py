@@ -220,6 +220,15 @@ def test_no_room_for_features_is_told_and_leaves_a_run_to_go_on_with(
     assert resume(Run.open(tmp_path / "run")).status == "done"
 
 
+@pytest.mark.parametrize("options", [{"recipe": "fast"}, {"optimizer": "muon"}, {"growing": 0.5}])
+def test_what_is_for_blank_networks_is_refused_with_weights(
+    options: dict[str, Any], digits: Dataset, weights: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="--recipe fast and Muon are for a network that has learnt nothing yet"):
+        api.train(digits, "resnet20", weights=weights, out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_tuning_needs_weights(digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--tune head needs a network that has learnt something: give --weights"):
         api.train(digits, "resnet20", tune="head", out=tmp_path / "run")

@@ -46,16 +46,19 @@ Side = Annotated[
     typer.Option("--size", min=1, max=4096, help="Picture side in pixels.", show_default="the network's, or smaller"),
 ]
 Preset = Annotated[
-    Literal["usual", "paper"],
-    typer.Option("--recipe", help="What holds where no option is given: paper is He et al. 2015."),
+    Literal["usual", "fast", "paper"],
+    typer.Option(
+        "--recipe",
+        help="What holds where no option is given: fast is for few epochs from scratch, paper is He et al. 2015.",
+    ),
 ]
-Optimizer = Annotated[Literal["sgd", "adamw"] | None, typer.Option(show_default="sgd")]
+Optimizer = Annotated[Literal["sgd", "adamw", "muon"] | None, typer.Option(show_default="sgd")]
 Lr = Annotated[
     str | None,
     typer.Option(
         metavar="RATE|auto",
         help="Peak learning rate; auto finds it by a range test.",
-        show_default="0.1 (sgd), 0.001 (adamw) a 128",
+        show_default="0.1 (adamw: 0.001) a 128",
     ),
 ]
 Momentum = Annotated[
@@ -80,7 +83,7 @@ Augment = Annotated[
     str | None,
     typer.Option(
         metavar=AUGMENT_FILE,
-        help="Distort the pictures: none, mirror, standard, strong, or as a file says.",
+        help="Distort the pictures: none, mirror, standard, paper, strong, or as a file says.",
         show_default="standard",
     ),
 ]

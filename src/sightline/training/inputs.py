@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from sightline.data.dataset import Dataset
 from sightline.data.pixels import Pixels
@@ -27,6 +28,20 @@ class Normalise(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The normalised batch."""
         return (x.float().div_(255) - self.mean) / self.std
+
+
+def grown(side: int, growing: float, done: float) -> int:
+    """The side of the pictures that a network sees when `done` in [0, 1] of a run is behind it.
+
+    Half of `side` and then three quarters of it, each for half of the share `growing` of the run; after that all of it.
+    """
+    quarters = 4 if done >= growing else 3 if done >= growing / 2 else 2
+    return max(1, side * quarters // 4)
+
+
+def scaled(x: torch.Tensor, side: int) -> torch.Tensor:
+    """Pictures [N, C, S, S] at another side, what is finer than their pixels then are smoothed away."""
+    return x if x.shape[-1] == side else functional.interpolate(x, size=side, mode="bilinear", antialias=True)
 
 
 def share_of(dataset: Dataset, arguments: dict[str, Any]) -> Dataset:

@@ -27,6 +27,7 @@ from sightline.core.progress import Progress
 from sightline.data.loaders import Loader
 from sightline.evaluation.collapse import Spread
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
+from sightline.training.inputs import grown, scaled
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import training_mode
 
@@ -153,6 +154,7 @@ class Training:
         self.optimizer.zero_grad()  # before the forward pass, which then takes the freed memory
         targets = self.fabric.to_device(targets)
         inputs = self.normalise(self.fabric.to_device(images))
+        inputs = scaled(inputs, grown(inputs.shape[-1], self.recipe.growing, done))
         outputs = self.model(inputs.contiguous(memory_format=torch.channels_last))
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = self.loss(logits, targets)

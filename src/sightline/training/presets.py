@@ -19,9 +19,9 @@ def paper() -> dict[str, Any]:
     """He et al., "Deep Residual Learning for Image Recognition" (2015), section 4.2, as far as a recipe goes.
 
     SGD with momentum 0.9, batches of 128, learning rate 0.1, divided by 10 at 1/2 and 3/4 of 64,000 steps (182 epochs
-    of 45,000 pictures), weight decay 0.0001 on every parameter, no label smoothing; a padded crop and a mirror. Their
-    ResNet-110 begins at 0.01 until four fifths of the training pictures are no longer wrong: `paper_step_warm_up`. The
-    mean that is taken off is that of a channel, theirs that of each pixel.
+    of 45,000 pictures), weight decay 0.0001 on every parameter, no label smoothing; a crop padded with black and a
+    mirror. Their ResNet-110 begins at 0.01 until four fifths of the training pictures are no longer wrong:
+    `paper_step_warm_up`. The mean that is taken off is that of a channel, theirs that of each pixel.
     """
     return {
         "epochs": 182,
@@ -34,10 +34,20 @@ def paper() -> dict[str, Any]:
         "decay": "all",
         "schedule": "paper_step",
         "label_smoothing": 0.0,
+        "augment": "paper",
     }
 
 
-PRESETS: dict[str, Callable[[], dict[str, Any]]] = {USUAL: usual, "paper": paper}
+def fast() -> dict[str, Any]:
+    """The most accuracy for the least time from scratch, on pictures of 32 pixels and two cores.
+
+    Muon on the filters of convolutions, and the first half of the run on pictures of three quarters the side; the rest
+    is `usual`.
+    """
+    return {"optimizer": "muon", "growing": 0.5}
+
+
+PRESETS: dict[str, Callable[[], dict[str, Any]]] = {USUAL: usual, "fast": fast, "paper": paper}
 
 
 def preset(name: str) -> dict[str, Any]:

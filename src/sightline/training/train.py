@@ -27,7 +27,7 @@ from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.footprint import Footprint
-from sightline.training.inputs import fitting_size, plain_preprocess, share_of
+from sightline.training.inputs import fitting_size, grown, plain_preprocess, share_of
 from sightline.training.loop import Diverged, Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import count
@@ -99,12 +99,18 @@ def arguments_of(
             raise UserError(
                 "--lr auto tries rates on a network that has learnt nothing yet: leave it out with --weights"
             )
+        if recipe.optimizer == "muon" or recipe.growing:
+            raise UserError(
+                "--recipe fast and Muon are for a network that has learnt nothing yet: leave them out with --weights"
+            )
     elif recipe.tune:
         raise UserError(f"--tune {recipe.tune} needs a network that has learnt something: give --weights")
     size = size or fitting_size(dataset, rows, network.size)
     stem = stem or next((s for s in network.stems if (s == "small") == (size <= 64)), network.stems[0])
     style = style or STYLES[0]
     check_size(arch, size, stem=stem, style=style)
+    if recipe.growing and not _takes(arch, grown(size, recipe.growing, 0), stem=stem, style=style):
+        recipe = recipe.model_copy(update={"growing": 0.0})
     channels = (preprocess if weights else plain_preprocess(dataset, rows, size)).channels
 
     def most(batch: int) -> int:
@@ -148,6 +154,15 @@ def resume(run: Run, *, workers: int | None = None, progress: Progress = SILENT)
             f"({fingerprint[:12]} then, {dataset.fingerprint[:12]} now): train a new run"
         )
     return _carry_out(run.update(status="running"), dataset, workers, progress)
+
+
+def _takes(arch: str, size: int, **options: str) -> bool:
+    """Whether pictures of `size` pixels are large enough for network `arch`."""
+    try:
+        check_size(arch, size, **options)
+    except UserError:
+        return False
+    return True
 
 
 def _check(weights: Weights, dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:

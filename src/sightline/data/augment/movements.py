@@ -1,12 +1,12 @@
 """Distortions that move what is seen: mirrored, cropped, turned, sheared, seen from aside, warped.
 
-Whatever comes from outside the picture is its reflection at the border.
+Whatever comes from outside the picture is its reflection at the border; or black, where a point is no number (NaN).
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -38,19 +38,23 @@ def pixel_centres(size: int, like: Tensor) -> Tensor:
 def resampled(images: Tensor, points: Tensor) -> Tensor:
     """The pictures, floats [N, C, S, S], as seen at `points` [N, S * S, 2]: linear between pixels."""
     size = images.shape[-1]
-    places = (points * (size / max(1, size - 1))).view(len(images), size, size, 2)
-    return grid_sample(images.contiguous(), places, mode="bilinear", padding_mode="reflection", align_corners=True)
+    places = (points.nan_to_num() * (size / max(1, size - 1))).view(len(images), size, size, 2)
+    seen = grid_sample(images.contiguous(), places, mode="bilinear", padding_mode="reflection", align_corners=True)
+    black = points.isnan().any(-1).view(len(images), 1, size, size)
+    return seen.masked_fill_(black, 0) if black.any() else seen
 
 
 def gathered(images: Tensor, lines: Tensor) -> Tensor:
     """The pictures [N, C, S, S], of any type, with columns and rows taken from `lines` [N, S, 2]: x, y of the k-th."""
     size = images.shape[-1]
-    pixels = ((lines + 1) * (size / 2) - 0.5).round().long()
+    pixels = ((lines.nan_to_num() + 1) * (size / 2) - 0.5).round().long()
     around = pixels.remainder(max(1, 2 * size - 2))
     columns, rows = torch.minimum(around, 2 * size - 2 - around).unbind(-1)
     picture = torch.arange(len(images), device=images.device)[:, None, None]
-    moved = images.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]]
-    return moved.permute(0, 3, 1, 2)
+    moved = images.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    black_columns, black_rows = lines.isnan()[:, None].unbind(-1)
+    black = black_rows[..., None] | black_columns[:, :, None]
+    return moved.masked_fill_(black, 0) if black.any() else moved
 
 
 class Mirror(Movement):
@@ -68,19 +72,21 @@ class Mirror(Movement):
 
 
 class PaddedCrop(Movement):
-    """Padded on every side, and a window of the old size cut out: a shift by whole pixels."""
+    """Padded on every side with reflections or black, and a window of the old size cut out: a shift by whole pixels."""
 
     name = "padded_crop"
-    after = "He et al. 2015, section 4.2 (4 pixels of 32, an eighth; filled with zeros)"
+    after = "He et al. 2015, section 4.2 (4 pixels of 32, an eighth; black)"
     shown = ({"margin": 0.0}, {"margin": 0.0625}, {"margin": 0.125}, {"margin": 0.25})
     whole_pixels = True
 
     margin: Annotated[float, Field(ge=0, le=0.5, description="padding, a share of the side")] = 0.125
+    fill: Annotated[Literal["reflection", "black"], Field(description="what it is padded with")] = "reflection"
 
     def sources(self, points: Tensor, size: int, rng: np.random.Generator) -> Tensor:
         most = int(self.margin * size)
         shift = rng.integers(-most, most, (len(points), 1, 2), endpoint=True)
-        return points + tensor(shift * 2 / size, points)
+        moved = points + tensor(shift * 2 / size, points)
+        return moved.masked_fill(moved.abs() > 1, torch.nan) if self.fill == "black" else moved
 
 
 class RandomResizedCrop(Movement):

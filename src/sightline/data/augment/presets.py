@@ -47,6 +47,7 @@ PRESETS: dict[str, list[Any]] = {
     "none": [],
     "mirror": ["mirror"],
     "standard": ["mirror", "padded_crop"],
+    "paper": ["mirror", {"padded_crop": {"fill": "black"}}],
     "strong": [
         "mirror",
         {"random_resized_crop": {"area": [0.35, 1.0]}},
