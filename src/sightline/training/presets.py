@@ -39,12 +39,12 @@ def paper() -> dict[str, Any]:
 
 
 def fast() -> dict[str, Any]:
-    """The most accuracy for the least time from scratch, on pictures of 32 pixels and two cores.
+    """The most accuracy of a few epochs from scratch.
 
-    Muon on the filters of convolutions, and the first half of the run on pictures of three quarters the side; the rest
-    is `usual`.
+    Muon on the filters of convolutions, and pictures that grow: of half the side for a third of the run, of three
+    quarters for the next. Mirrored and no more, as a few epochs end before crops pay; the rest is `usual`.
     """
-    return {"optimizer": "muon", "growing": 0.5}
+    return {"optimizer": "muon", "growing": 0.7, "augment": "mirror"}
 
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {USUAL: usual, "fast": fast, "paper": paper}
