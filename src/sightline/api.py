@@ -302,6 +302,8 @@ def _asked(
     if weights is not None and options.get("tune") in (None, "auto") and epochs is None:
         budget = budget or AUTO_BUDGET
     recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
+    if recipe.tune == "head" and (epochs or budget):
+        progress.note("a head is fitted to its optimum, which is soon found: --epochs and --budget change nothing")
     if arch is None and weights is None:
         raise UserError("train needs a network: name it with --arch, or begin with --weights")
     wanted = {"style": rest.get("style"), "stem": rest.get("stem")}

@@ -52,7 +52,7 @@ def test_grouped_formula_and_uneven_padding_are_spelt_out() -> None:
     assert document["formula"]["macs"] == "112 x 112 x 64 x 3 x 3 x (32 / 32) = 7,225,344"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(sizes, sizes, kernels, strides, paddings, dilations, groups, st.integers(1, 3), st.integers(1, 3))
 def test_any_convolution_is_torchs(
     height: int, width: int, kernel: int, stride: int, padding: int | str, dilation: int, groups: int, a: int, b: int
@@ -79,7 +79,7 @@ def test_any_convolution_is_torchs(
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sizes, kernels, dilations)
 def test_same_is_torchs_same(size: int, kernel: int, dilation: int) -> None:
     x, weight = torch.randn(1, 1, size, size), torch.randn(1, 1, kernel, kernel)
@@ -91,7 +91,7 @@ def test_same_is_torchs_same(size: int, kernel: int, dilation: int) -> None:
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sizes, kernels, strides, st.data(), dilations)
 def test_a_pooling_slides_as_torchs(size: int, kernel: int, stride: int, data: st.DataObject, dilation: int) -> None:
     """Where the kernel does not fit, torch refuses too."""

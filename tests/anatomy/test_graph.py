@@ -60,7 +60,7 @@ def test_receptive_fields_of_the_literature(name: str, style: str, pixels: int) 
     assert anatomy.layers[-1].receptive_field is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 2)), min_size=1, max_size=4))
 def test_the_receptive_field_is_what_a_gradient_reaches(chain: list[tuple[int, int, int]]) -> None:
     model = nn.Sequential(*(nn.Conv2d(1, 1, k, s, dilation=d, bias=False) for k, s, d in chain))

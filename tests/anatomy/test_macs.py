@@ -28,7 +28,7 @@ def test_the_courses_arithmetic(layer: nn.Module, shape: tuple[int, ...], macs: 
     assert count_macs(layer, shape) == macs
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), st.integers(0, 2),
     st.integers(1, 2),

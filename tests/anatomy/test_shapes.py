@@ -61,7 +61,7 @@ def test_every_rule_is_needed() -> None:
     assert {name.rstrip("_") for name in answered} == {*RULES, *ELEMENTWISE}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 5), st.integers(0, 3), st.integers(1, 3), st.booleans())
 def test_any_pool(size: int, kernel: int, stride: int, padding: int, dilation: int, up: bool) -> None:
     x = torch.empty(1, 2, size, 20, device="meta")
@@ -69,7 +69,7 @@ def test_any_pool(size: int, kernel: int, stride: int, padding: int, dilation: i
     agree(layer, x)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(1, 20), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 3), st.integers(1, 2)
 )

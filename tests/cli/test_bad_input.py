@@ -335,6 +335,8 @@ def test_an_interrupted_training_says_how_to_go_on(
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.splitlines()[-1] == "interrupted: `sightline train --resume 'my run'` continues"
+    assert run(["compare", data, "--arch", "resnet20", "--size", "16"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted: the same command goes on where this one stood"
 
 
 def test_a_bad_file_among_searched_pictures_is_skipped(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.core.artifact import directory, read_json, write_bytes, write_json, write_text
+from sightline.core.artifact import check_vacant, directory, read_json, write_bytes, write_json, write_text
 from sightline.core.errors import UserError
 
 
@@ -48,6 +48,22 @@ def test_an_existing_directory_is_not_overwritten_by_accident(tmp_path: Path) ->
     (tmp_path / "a").mkdir()
     with pytest.raises(UserError, match="exists already"), directory(tmp_path / "a"):
         pytest.fail("the block must not run")
+
+
+def test_where_nothing_may_be_written_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(UserError, match=f"deep/er cannot be made, {tmp_path} may not be written to"):
+        check_vacant(tmp_path / "deep" / "er")
+    (tmp_path / "deep").mkdir()
+    check_vacant(tmp_path / "deep" / "er")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc is Linux's")
+def test_where_no_folder_can_be_made_is_told() -> None:
+    with pytest.raises(UserError, match="no folder /proc/nowhere can be made"), directory(Path("/proc/nowhere/here")):
+        pass
+    with pytest.raises(UserError, match="no folder /proc/nowhere can be made"):
+        write_json(Path("/proc/nowhere/here.json"), {})
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

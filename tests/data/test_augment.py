@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.data.augment import DISTORTIONS, PRESETS, Augment, Distortion, Mixing, in_full
@@ -41,7 +41,6 @@ def test_strength_zero_changes_no_pixel_and_no_label(kind: type[Distortion], siz
 @given(
     st.sampled_from(shown), st.integers(1, 9), st.integers(1, 12), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1)
 )
-@settings(deadline=None)
 def test_any_batch_stays_one_of_the_same_form(
     entry: Distortion, count: int, size: int, channels: int, seed: int
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.data.augment import Augment
@@ -25,7 +25,6 @@ alphas, counts, sizes = st.floats(0.05, 10), st.integers(1, 40), st.integers(1, 
 
 
 @given(alphas, st.floats(0, 1), counts, sizes, st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_cutmix_labels_are_the_counted_pixels(alpha: float, p: float, count: int, size: int, seed: int) -> None:
     images, shares = mixed([Cutmix(alpha=alpha, p=p)], count, size, seed)
     for number, level in enumerate(LEVELS):
@@ -34,7 +33,6 @@ def test_cutmix_labels_are_the_counted_pixels(alpha: float, p: float, count: int
 
 
 @given(alphas, st.floats(0, 1), counts, sizes, st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_mixup_labels_are_the_shares_of_the_light(alpha: float, p: float, count: int, size: int, seed: int) -> None:
     images, shares = mixed([Mixup(alpha=alpha, p=p)], count, size, seed)
     assert torch.allclose(shares.sum(1), torch.ones(count))
@@ -44,7 +42,6 @@ def test_mixup_labels_are_the_shares_of_the_light(alpha: float, p: float, count:
 
 
 @given(counts, sizes, st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_one_after_the_other_the_shares_still_say_what_is_seen(count: int, size: int, seed: int) -> None:
     images, shares = mixed([Mixup(p=0.5), Cutmix(p=0.5)], count, size, seed)
     assert torch.allclose(shares.sum(1), torch.ones(count))

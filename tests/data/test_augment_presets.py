@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import UserError
@@ -35,7 +35,6 @@ lists = st.lists(st.sampled_from(alone), max_size=8).map(
 
 
 @given(lists)
-@settings(deadline=None)
 def test_a_list_survives_yaml_and_json(tmp_path_factory: pytest.TempPathFactory, entries: list[Distortion]) -> None:
     path = tmp_path_factory.mktemp("lists") / "list.yaml"
     path.write_text(yaml.safe_dump(written(entries)))
@@ -143,7 +142,6 @@ anything = st.recursive(
 
 
 @given(anything)
-@settings(deadline=None)
 def test_any_list_is_read_or_refused_in_one_line(entry: Any) -> None:
     said = ""
     try:

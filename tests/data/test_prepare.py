@@ -305,7 +305,7 @@ def grown(root: Path, tree: dict[tuple[str, str, str], int], split_tree: bool, b
     return root
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(trees, st.booleans(), st.integers(0, 5))
 def test_what_holds_for_every_tree(tree: dict[tuple[str, str, str], int], split_tree: bool, seed: int) -> None:
     """Made twice, and from folders filled in another order, it is the same; no picture lies on two sides."""

@@ -54,7 +54,7 @@ def test_phi_decides_the_size(phi: str, size: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 12))
 def test_each_step_of_phi_about_doubles_the_multiply_adds(halves: int) -> None:
     # Depth 1.2 x width 1.1^2 x resolution 1.15^2 = 1.92 (section 3.3, equation 3); counts are whole.

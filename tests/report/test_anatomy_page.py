@@ -312,7 +312,7 @@ three_names = st.lists(hostile_names, min_size=3, max_size=3, unique_by=printabl
 
 
 @given(names=three_names)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_name_escapes_the_page(names: list[str], tmp_path: Path) -> None:
     parsed = page_of(renamed(names), tmp_path)
     assert parsed.structure == page_of(renamed(["cat", "dog", "owl"]), tmp_path).structure
@@ -322,7 +322,7 @@ def test_no_name_escapes_the_page(names: list[str], tmp_path: Path) -> None:
 
 
 @given(names=three_names)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_name_breaks_the_picture(names: list[str]) -> None:
     def tags(given_names: list[str]) -> list[str]:
         document = renamed(given_names)

@@ -52,7 +52,7 @@ def test_the_page_says_what_was_done_and_shows_it(tmp_path: Path) -> None:
 
 
 @given(names=st.lists(hostile_names, min_size=3, max_size=3))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_name_escapes(names: list[str], tmp_path: Path) -> None:
     parsed = page(names, tmp_path)
     assert parsed.structure == page(["photos", "cat/1.jpg", "cat"], tmp_path).structure

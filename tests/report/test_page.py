@@ -209,7 +209,7 @@ def comparison_with(names: list[str]) -> dict[str, Any]:
 
 
 three_names = st.lists(hostile_names, min_size=3, max_size=3, unique_by=printable)
-few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 many = settings(few, max_examples=40)
 
 

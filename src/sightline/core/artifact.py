@@ -27,7 +27,7 @@ def directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     path = Path(path)
     if not replace:
         check_vacant(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     temporary.chmod(0o777 & ~_umask())
     try:
@@ -38,9 +38,20 @@ def directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def check_vacant(path: Path) -> None:
-    """UserError when something is at `path` already."""
+    """UserError when something is at `path` already, or the folder it is to be in may not be written to."""
     if path.exists():
         raise UserError(f"{named(path)} exists already: choose another place, or remove it first")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{named(path)} cannot be made, {named(folder)} may not be written to: choose another place")
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder `path` and those it is in; UserError where the system has no room for any, as under /proc."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        raise UserError(f"no folder {named(path)} can be made: choose another place") from None
 
 
 def _swap(new: Path, path: Path) -> None:
@@ -75,7 +86,7 @@ def file(path: Path) -> Iterator[IO[bytes]]:
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise UserError(f"{named(path)} is no file: name a new file, or one to replace")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as opened:

@@ -18,7 +18,10 @@ from typing import Any, Self
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # malloc.h
 KEEPING = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
 SETTLED = {M_MMAP_MAX: 65_536, M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 64 << 20}
-PACKAGES = ("numpy", "pillow", "onnxruntime", "faiss-cpu", "torch", "lightning-fabric", "scikit-learn")
+PACKAGES = (
+    "numpy", "pillow", "onnxruntime", "faiss-cpu", "torch", "lightning-fabric", "kornia",
+    "scikit-learn", "scikit-image",
+)  # fmt: skip
 
 
 def cpu_quota() -> int:

@@ -10,6 +10,7 @@ from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
 from sightline.run import Run
+from sightline.training.loop import Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.train import arguments_of, resume, train
 
@@ -48,8 +49,18 @@ def trained(
     """The finished Run at `path`; `options` are `train`'s.
 
     One that is there already is kept when it is finished and was started with the same arguments, and resumed when it
-    is not finished; UserError when its arguments differ.
+    is not finished; UserError when its arguments differ, and Interrupted when asked to stop.
     """
+    try:
+        return _trained(dataset, arch, recipe, path, workers, progress, options)
+    except Interrupted:
+        raise Interrupted("the same command goes on where this one stood") from None
+
+
+def _trained(
+    dataset: Dataset, arch: str, recipe: Recipe, path: Path, workers: int | None, progress: Progress,
+    options: dict[str, Any],
+) -> Run:  # fmt: skip
     if not path.exists():
         return train(dataset, arch, recipe, path, workers=workers, progress=progress, **options)
     run = Run.open(path)
