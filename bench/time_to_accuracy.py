@@ -1,11 +1,12 @@
 """From scratch to an accuracy: a network on small pictures, each recipe as short as it can be to get there.
 
     python bench/time_to_accuracy.py PICTURES [--arch resnet20] [--goal 0.7] [--seeds 5] [--begin fast=4 ...]
-        [--out runs/time_to_accuracy] [--json out.json]
+        [--longest 12] [--out runs/time_to_accuracy] [--json out.json]
 
 A recipe's schedule ends with its last epoch, so each is trained at several lengths: its shortest is the fewest epochs
 after which the median of the seeds is right on `goal` of the test pictures. Looked for from --begin on, upwards where
-that is too short and downwards else; a length is given up when it is certain that its median falls short. The time is
+that is too short and downwards else; a length is given up when it is certain that its median falls short, and a recipe
+beyond --longest epochs, as one that takes longer than what was tried. The time is
 training's, validation included, median of the seeds; decoding the pictures, which a cache keeps, and the export, alike
 for all, are left out. What is in --out is kept: the same command goes on after a break, and should be given an idle
 machine throughout.
@@ -51,20 +52,21 @@ class Search:
     arch: str
     goal: float
     seeds: int
+    longest: int
     out: Path
 
     def shortest(self, recipe: str, begin: int) -> Length:
-        """The Length of the fewest epochs that reaches the goal."""
+        """The Length of the fewest epochs that reaches the goal, or the longest that does not."""
         length = self.tried(recipe, begin)
         step = -1 if length.reaches(self.goal, self.seeds) else 1
-        while True:
-            following = self.tried(recipe, length.epochs + step) if length.epochs + step else None
-            if step < 0 and not (following and following.reaches(self.goal, self.seeds)):
+        while 1 <= length.epochs + step <= self.longest:
+            following = self.tried(recipe, length.epochs + step)
+            if step < 0 and not following.reaches(self.goal, self.seeds):
                 return length
-            assert following
-            if step > 0 and following.reaches(self.goal, self.seeds):
-                return following
             length = following
+            if step > 0 and length.reaches(self.goal, self.seeds):
+                return length
+        return length
 
     def tried(self, recipe: str, epochs: int) -> Length:
         """As many trainings of `epochs` epochs as it takes to be certain of their median."""
@@ -95,15 +97,17 @@ def main() -> None:
     arguments.add_argument("--goal", type=float, default=0.7, help="share of the test pictures")
     arguments.add_argument("--seeds", type=int, default=5)
     arguments.add_argument("--begin", nargs="*", default=[], metavar="RECIPE=EPOCHS", help="the first length to try")
+    arguments.add_argument("--longest", type=int, default=12, help="epochs beyond which a recipe is given up")
     arguments.add_argument("--out", type=Path, default=Path("runs/time_to_accuracy"), help="where the runs go")
     options = arguments.parse_args()
     begin = BEGIN | {recipe: int(epochs) for recipe, _, epochs in (word.partition("=") for word in options.begin)}
     dataset = sightline.prepare(options.pictures)
-    search = Search(dataset, options.arch, options.goal, options.seeds, options.out)
+    search = Search(dataset, options.arch, options.goal, options.seeds, options.longest, options.out)
     found = {recipe: search.shortest(recipe, begin[recipe]) for recipe in RECIPES}
     seconds = {recipe: statistics.median(length.seconds) for recipe, length in found.items()}
     said = {
-        recipe: f"{length.epochs} epochs, {seconds[recipe]:.0f} s, {statistics.median(length.accuracies):.1%}"
+        recipe: f"{'' if length.reaches(options.goal, options.seeds) else 'more than '}{length.epochs} epochs, "
+        f"{seconds[recipe]:.0f} s, {statistics.median(length.accuracies):.1%}"
         for recipe, length in found.items()
     }
     figures = [

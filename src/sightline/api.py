@@ -124,6 +124,8 @@ def compare(
     from sightline.evaluation.comparison import compare as measure
     from sightline.training.campaign import campaign
 
+    if options.get("weights") is not None:
+        raise UserError("a comparison trains from scratch: train from weights first, and give those runs with --run")
     recipe, rest = _recipe(epochs, budget, archs, options)
     earlier = [_run(run) for run in runs]
     dataset = prepare(data, progress=progress)
@@ -154,7 +156,6 @@ def reproduce(
     directory of the Runs.
     """
     from sightline.training import inception_vs_resnet as asked
-    from sightline.training.device import spoken
     from sightline.training.recipe import seconds
 
     if experiment != asked.NAME:
@@ -173,7 +174,8 @@ def reproduce(
         dataset, asked.NETWORKS, seeds=seeds, budget=budget, size=size, stem=asked.STEM, out=out, progress=progress,
         **options,
     )  # fmt: skip
-    path, on = comparison.pop("path"), spoken(options.get("device", "auto"))
+    path, first = comparison.pop("path"), Run.open(comparison["networks"][0]["runs"][0])
+    on = first.document["results"]["device"]
     return {**asked.outcome(comparison, budget_s=seconds(budget), size=size, on=on), "path": path}
 
 

@@ -373,7 +373,7 @@ def test_a_run_goes_on_with_its_own_options(refused: Refused, trained: Path, tmp
         ("--arch", "resnet18"): "--arch resnet18 (it has resnet20)",
         ("--size", "32"): "--size 32 (it has 16)",
         ("--budget", "10m"): "--budget 10m (it has None)",
-        ("--recipe", "paper"): "--epochs 182 (it has 1)",
+        ("--recipe", "paper"): "--recipe paper (it has epochs 1, batch ",
         ("--seed", "1"): "--seed 1 (it has 0)",
         ("--cache-budget", "1"): "--cache-budget 1.0 (it has 2.0)",
         ("--balance", "weights"): "--balance weights (it has none)",

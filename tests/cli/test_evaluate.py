@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_the_table_and_the_findings(say: Any) -> None:
     text = say("evaluate", "good", "bad", "--average", "logits")
     assert "mean logits of 2 networks" in text
     assert "images/s" in text
-    assert "more than chance" in text
+    assert re.search(r"to \d+ pictures, p .{2,12}: (not )?more than chance\)", " ".join(text.split()))
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,8 @@ def test_the_table_and_the_findings(say: Any) -> None:
         (["good", "bad", "--fit-weights", "--split", "validation"], "measured on what they were fitted on"),
         (["good", "--html", "x.html"], "--html is a page of combinations"),
         (["good", "bad", "--save", "runs"], "runs exists already"),
+        (["good", "--unlike", "5%"], "--unlike belongs to --reject: give both"),
+        (["good", "--reject", "5%", "--split", "validation"], "measured on the pictures it was chosen on"),
     ],
 )
 def test_what_is_refused(
@@ -177,3 +180,7 @@ def test_runs_of_other_data_need_the_data_named(
     assert run(["evaluate", "good", "other", str(digits.path), "--json"]) == 0
     (note,) = json.loads(capsys.readouterr().out)["notes"]
     assert "is not the data other was made from" in note
+    assert run(["evaluate", "good", str(digits.path)]) == 0
+    assert "is not the data" not in capsys.readouterr().out
+    assert run(["evaluate", "other", str(digits.path)]) == 0
+    assert "- digits is not the data other was made from" in " ".join(capsys.readouterr().out.split())

@@ -19,6 +19,7 @@ from sightline.data.dataset import Dataset
 from sightline.evaluation.answers import answer
 from sightline.evaluation.comparison import compare, evaluate
 from sightline.evaluation.metrics import mcnemar
+from sightline.evaluation.network import grouped
 from sightline.run import Run
 from tests.tiny_network import make_run, prototypes, write
 
@@ -132,6 +133,43 @@ def test_the_same_network_trained_in_two_ways_is_two_networks(digits: Dataset, t
     document = compare(ways, digits)
     assert [network["arch"] for network in document["networks"]] == ["prototype (lr=0.1)", "prototype (lr=0.2)"]
     assert document["pairs"][0]["b"] == "prototype (lr=0.2)"
+
+
+def test_a_name_says_in_few_words_how_a_network_was_trained(digits: Dataset, tmp_path: Path) -> None:
+    def made(name: str, weights: str = "", **recipe: Any) -> Run:
+        run = make_run(tmp_path / name, digits, noise=0.1, **recipe)
+        if weights:
+            source = {"source": f"/home/anna/{name}/mine.pth", "sha256": weights}
+            run = run.update(arguments=run.document["arguments"] | {"weights": source, "preprocess": {"size": 8}})
+        return run
+
+    turned = [{"mirror": {"p": 0.5}}, {"rotation": {"degrees": 10}}]
+    more = [{"mirror": {"p": 0.5}}, {"rotation": {"degrees": 20}}]
+    runs = [
+        made("scratch", augment=[], tune=None), made("turned", augment=turned, tune=None),
+        made("more", augment=more, tune=None), made("tuned", "a" * 64, augment=[], tune="head"),
+        made("moved", "a" * 64, augment=[], tune="head"), made("other", "b" * 64, augment=[], tune="head"),
+    ]  # fmt: skip
+    names = {str(name): len(members) for name, members in grouped([(run, run.bundle()) for run in runs]).items()}
+    assert names == {
+        "prototype (augment=none)": 1,
+        "prototype (augment=mirror+rotation) #1": 1,
+        "prototype (augment=mirror+rotation) #2": 1,
+        "prototype (augment=none, tune=head, weights=mine.pth) #1": 2,
+        "prototype (augment=none, tune=head, weights=mine.pth) #2": 1,
+    }
+
+
+def test_the_depths_of_tuning_stand_beside_the_run_that_chose_among_them(digits: Dataset, tmp_path: Path) -> None:
+    tunes = {"auto": 300.0, "head": 75.0, "all": 99.5}
+    runs = [make_run(tmp_path / tune, digits, tune=tune, budget_s=budget) for tune, budget in tunes.items()]
+    runs[1].write_history([{"epoch": n, "l2": 0.1, "validation_top1": 0.5} for n in (1, 2, 3)])
+    document = compare(runs, digits)
+    names = ["prototype (tune=auto)", "prototype (tune=head)", "prototype (tune=all)"]
+    assert [network["arch"] for network in document["networks"]] == names
+    assert [network["epochs"] for network in document["networks"]][1] is None
+    assert [len(network["histories"][0]["rows"]) for network in document["networks"]] == [1, 0, 1]
+    json.dumps(document, allow_nan=False)
 
 
 def test_the_very_same_network_counts_once(runs: list[Run], digits: Dataset) -> None:

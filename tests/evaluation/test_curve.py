@@ -90,6 +90,12 @@ def test_where_nothing_changes_something_still_may() -> None:
     assert (doubling["low"], doubling["mean"], doubling["high"]) == pytest.approx((-0.1, 0, 0.1))
 
 
+@pytest.mark.parametrize("pictures", [(127, 255, 510), (128, 255, 510), (130, 260, 510), (100, 200, 400)])
+def test_nor_does_rounding_change_that(pictures: tuple[int, ...]) -> None:
+    doubling = trend(pictures, [share(0.95, 20)] * 3)["doubling"]
+    assert (doubling["low"], doubling["mean"], doubling["high"]) == pytest.approx((-0.15, 0, 0.15))
+
+
 def test_leads_are_paired_by_picture_and_seed() -> None:
     ours, theirs = made([0.3, 0.4, 0.5, 0.6, 0.7]), made([0.2] * 5)
     found = leads(ours, theirs)

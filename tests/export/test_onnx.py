@@ -14,7 +14,7 @@ from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
 from sightline.export import export
-from sightline.export.onnx import check_parity, to_onnx, with_head
+from sightline.export.onnx import check_parity, kept_graph, to_onnx, with_head
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.models.resnet import Pad
 from sightline.models.weights import load_weights
@@ -24,6 +24,24 @@ CLASSES = ("a", "b", "c")
 # The graph of 1,202 layers takes minutes to make; its blocks are resnet110's.
 NAMES = sorted(ARCHITECTURES.keys() - {"resnet1202"})
 GREY = {"channels": 1, "mean": (0.4,), "std": (0.3,)}
+
+
+def test_a_kept_graph_that_was_damaged_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    network, images = a_network("resnet20").eval(), pixels(2, 32)
+
+    def embedded() -> np.ndarray:
+        return kept_graph(network, Preprocess(32), {"made": "up"})[1].run(images).embedding
+
+    first = embedded()
+    (file,) = (tmp_path / "graphs").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5000] + bytes([whole[-5000] ^ 64]) + whole[-4999:])
+    assert np.array_equal(embedded(), first)
+    assert len(file.read_bytes()) == len(whole)
+    before = file.stat().st_mtime_ns
+    assert np.array_equal(embedded(), first)
+    assert file.stat().st_mtime_ns == before
 
 
 def pixels(count: int, size: int, channels: int = 3) -> np.ndarray:

@@ -12,6 +12,8 @@ from tests.report import documents
 from tests.report.reading import Parsed, read
 from tests.strategies import hostile_names
 
+ENTRIES = [{"blur": {"p": 0.5, "sigma": [0.0, 0.01]}}, {"padded_crop": {"fill": "black"}}]
+
 
 def document(names: list[str]) -> dict[str, Any]:
     """One list and one distortion of each kind; the data, the picture and the label are called by `names`."""
@@ -28,7 +30,13 @@ def document(names: list[str]) -> dict[str, Any]:
         "class": names[2],
         "side": 8,
         "original": "0",
-        "lists": [{"name": "mine", "entries": [{"blur": {"p": 0.5, "sigma": [0.0, 0.01]}}], "draws": draws}],
+        "lists": [
+            {
+                "name": "mine",
+                "entries": ENTRIES,
+                "draws": draws,
+            }
+        ],
         "distortions": distortions,
     }
 
@@ -42,7 +50,7 @@ def test_the_page_says_what_was_done_and_shows_it(tmp_path: Path) -> None:
     parsed = page(["photos", "cat/1.jpg", "cat"], tmp_path)
     for said in ("photos", "cat/1.jpg", "seen at 8 pixels", "degrees 10", "cat: 70 %", "Somebody 1999", "Change it"):
         assert said in parsed.text
-    assert "- blur: {p: 0.5, sigma: [0, 0.01]}" in parsed.text
+    assert "- blur: {p: 0.5, sigma: [0, 0.01]}\n- padded_crop: {fill: black}" in parsed.text
     assert "These pictures are grey" in parsed.text
     pictures = parsed.all("img")
     assert len(pictures) == 1 + 2 + 2 * 2

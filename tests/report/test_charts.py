@@ -77,7 +77,7 @@ def test_curves_hold_every_epoch_of_every_seed_and_leave_out_what_is_no_number()
     networks[0]["histories"][0]["rows"][3]["train_loss"] = float("nan")
     networks[0]["histories"][0]["rows"][4]["validation_loss"] = None
     found = records(specification(charts.curves(networks, "loss")))
-    thin = [record for record in found if "seed" in record]
+    thin = [record for record in found if "training" in record]
     assert len(thin) == 2 * 2 * 30 * 2 - 2
     assert {record["part"] for record in thin} == {"train", "validation"}
 
@@ -89,7 +89,7 @@ def test_the_thick_line_is_the_mean_as_far_as_all_seeds_came() -> None:
     for row in second:
         row["seconds"] *= 3
     found = records(specification(charts.curves(networks, "top1", "seconds")))
-    means = {r["epoch"]: r for r in found if "seed" not in r and r["part"] == "validation"}
+    means = {r["epoch"]: r for r in found if "training" not in r and r["part"] == "validation"}
     assert list(means) == list(range(1, 21))
     both = first[9]["validation_top1"], second[9]["validation_top1"]
     assert means[10]["value"] == pytest.approx(sum(both) / 2)
@@ -150,6 +150,36 @@ def test_figures_at_the_edge_still_draw(tmp_path: Path) -> None:
     for name, chart in every_chart(document).items():
         charts.write_png(chart, tmp_path / f"{name}.png")
         assert len(Image.open(tmp_path / f"{name}.png").convert("RGB").getcolors(1 << 24) or []) > 10, name
+
+
+def test_two_trainings_of_one_seed_have_a_mean_of_both() -> None:
+    networks = comparison(("resnet20",), seeds=2)["networks"]
+    for history in networks[0]["histories"]:
+        history["seed"] = 0
+    found = records(specification(charts.curves(networks, "top1")))
+    assert len([record for record in found if "training" not in record]) == 2 * 30
+
+
+def test_a_fitted_head_without_epochs_leaves_the_curves_of_others_as_lines() -> None:
+    networks = comparison(seeds=1)["networks"]
+    networks[0]["histories"] = [{"seed": 0, "passes": None, "rows": []}]
+    chart = specification(charts.curves(networks, "top1"))
+    assert {record["network"] for record in records(chart)} == {networks[1]["arch"]}
+    assert chart["mark"]["point"] is False
+
+
+def test_classes_without_test_pictures_are_not_the_weakest() -> None:
+    networks = comparison(("resnet20",))["networks"]
+    gone, row = networks[0]["per_class"][3]["class"], networks[0]["per_class"][3]
+    row.update(support=0, f1=0.0, precision=0.0, recall=0.0)
+    assert gone not in {record["class"] for record in records(specification(charts.per_class(networks)))}
+
+
+def test_accuracy_is_told_of_the_split_it_was_measured_on() -> None:
+    networks = comparison(("resnet20",))["networks"]
+    parts = {record.get("part") for record in records(specification(charts.accuracy(networks, "train")))}
+    assert "test" not in parts
+    assert "train" in parts
 
 
 def test_names_are_spelt_out_in_charts() -> None:

@@ -29,6 +29,7 @@ from sightline.runtime import Session
 from sightline.training import Recipe, curve, fit, handmade, train
 from sightline.training.curve import learning_curve
 from sightline.training.fit import gather
+from sightline.training.head import fit_head
 from sightline.training.loop import Interrupted
 from sightline.training.tuning import begins_at
 from tests.weights import write_weights
@@ -203,7 +204,7 @@ def test_an_interrupted_curve_goes_on_to_the_same_end(
     monkeypatch.setattr(curve, "SHARES", (0.1, 1.0))
     whole = learning_curve(digits, "resnet20", STEPS, tmp_path / "whole", size=16)
     stopper = Stopper(after=1500)  # within the second Run
-    with pytest.raises(Interrupted, match="the same command goes on with the curve"):
+    with pytest.raises(Interrupted, match="the same command goes on where this one stood"):
         learning_curve(digits, "resnet20", STEPS, tmp_path / "stopped", size=16, progress=stopper)
     assert stopper.titles == ["126 pictures, seed 0", "1,259 pictures, seed 0"]
     first, second = (Run.open(tmp_path / "stopped" / f"resnet20-n{n}-s0") for n in (126, 1259))
@@ -236,10 +237,8 @@ def test_every_share_takes_as_many_steps(pictures: int, everything: int, whole: 
     recipe = Recipe.of(epochs=4, patience=2)
     found = curve._as_long(recipe, pictures, everything, whole)
     assert (found.batch_size, found.epochs, found.patience) == (batch, epochs, -(-epochs // 2))
-    clocked = curve._as_long(Recipe.of(budget_s=9), pictures, everything, whole)
     head = curve._as_long(Recipe.of(epochs=4, tune="head"), pictures, everything, whole)
     assert (head.batch_size, head.epochs) == (whole, 4)
-    assert (clocked.batch_size, clocked.epochs, clocked.budget_s) == (batch, None, 9)
 
 
 def test_a_share_reads_its_own_rows_of_what_is_kept_for_all(digits: Dataset, weights: Path, tmp_path: Path) -> None:
@@ -294,13 +293,14 @@ def test_of_small_classes_every_share_that_differs_is_left(digits: Dataset) -> N
         (lambda d: small(d, 1), {}, "digits has 10 training pictures of 10 classes: too few for a learning curve"),
         (lambda d: without(d, "train"), {}, "no training pictures"),
         (lambda d: d, {"seeds": 0}, "--seeds 0: at least one is needed"),
+        (lambda d: d, {"recipe": Recipe.of(budget_s=9)}, "for as many steps: give --epochs, no --budget"),
     ],
 )
 def test_what_has_no_curve_is_told_before_anything_is_written(
     digits: Dataset, tmp_path: Path, change: Any, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        learning_curve(change(digits), "resnet20", STEPS, tmp_path / "curve", **options)
+        learning_curve(change(digits), "resnet20", **{"recipe": STEPS, "out": tmp_path / "curve", **options})
     assert not (tmp_path / "curve").exists()
 
 
@@ -314,6 +314,18 @@ def test_a_share_beyond_all_is_refused(digits: Dataset, tmp_path: Path) -> None:
 def test_without_validation_the_curve_is_there_all_the_same(digits: Dataset, weights: Path, tmp_path: Path) -> None:
     bare = without(own(digits, tmp_path / "digits"), "validation")
     found = api.learning_curve(bare, weights=weights, out=tmp_path / "curve", precision="32")
-    assert {point["validation_top1"] for point in found["points"] if point["method"] == "handmade"} == {None}
+    assert {point["validation_top1"] for point in found["points"]} == {None}
     assert found["curves"][1]["levels"][-1]["mean"] > 0.9
-    assert "--seeds 3" in found["findings"][-1]
+    assert "validation" not in " ".join(found["findings"])
+
+
+def test_what_is_measured_on_validation_says_so_and_classes_are_balanced_alike(
+    digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aims = []
+    monkeypatch.setattr(curve, "fit_head", lambda *given, **more: aims.append(given[2]) or fit_head(*given, **more))
+    bare = without(own(digits, tmp_path / "digits"), "test")
+    found = api.learning_curve(bare, weights=weights, out=tmp_path / "curve", precision="32", balance="weights")
+    assert any("measured on validation pictures" in finding for finding in found["findings"])
+    assert {aim.judge for aim in aims} == {"balanced"}
+    assert all(np.ptp(aim.weights) > 0 for aim in aims[-1:])

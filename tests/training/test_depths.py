@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from sightline import api
+from sightline.cli.train import show
+from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
 from sightline.run import Run
 from sightline.training import depths, resume
@@ -95,6 +99,27 @@ def test_depths_without_time_are_passed_over(tmp_path: Path, clock: Callable[[fl
     assert [row["status"] for row in run.document["results"]["depths"]] == ["done", "done", "done", "no time left"]
 
 
+def test_a_depth_that_fails_is_passed_over_with_its_reason_and_the_head_is_not(tmp_path: Path) -> None:
+    full = UserError("cannot keep features: No space left on device")
+    outcome: dict[str, Any] = dict.fromkeys(DEPTHS, (0.5, 1.0)) | {"last": full}
+    run = try_depths(begun(tmp_path / "run"), Depths(outcome))
+    rows = run.document["results"]["depths"]
+    assert [row["status"] for row in rows] == ["done", "failed", "done", "done"]
+    assert rows[1]["why"] == str(full)
+    with pytest.raises(UserError, match="No space left"):
+        try_depths(begun(tmp_path / "other"), Depths(outcome | {"head": full}))
+
+
+def test_seconds_before_an_interrupt_count(tmp_path: Path, clock: Callable[[float], None]) -> None:
+    outcome: dict[str, Any] = dict.fromkeys(DEPTHS, (0.5, 1.0))
+    with pytest.raises(Interrupted):
+        try_depths(begun(tmp_path / "run", budget_s=305), Depths(outcome | {"gradual": Interrupted()}, clock))
+    tried = Depths(outcome, clock)
+    run = try_depths(Run.open(tmp_path / "run"), tried)
+    assert tried.budgets == {"gradual": SHORTEST * 2.5, "all": SHORTEST * 2.5}  # of the 100 that are left
+    assert [row["seconds"] for row in run.document["results"]["depths"]] == [5, 100, 150, 50]
+
+
 def test_without_validation_the_head_is_fitted(tmp_path: Path) -> None:
     tried = Depths({"head": (None, None)})
     run = try_depths(begun(tmp_path / "run", validation=0), tried)
@@ -110,6 +135,31 @@ def test_what_was_tried_is_not_tried_again(tmp_path: Path) -> None:
     run = try_depths(Run.open(tmp_path / "run"), tried)
     assert list(tried.budgets) == ["gradual", "all"]
     assert len(run.document["results"]["depths"]) == 4
+
+
+def test_weights_are_tuned_without_validation_pictures_too(
+    digits: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = np.where(digits.table.split == "validation", "", digits.table.split)
+    bare = replace(digits, table=replace(digits.table, split=split))
+    weights = write_weights(tmp_path / "mine.pth", "resnet20", SAID, settled=16, num_classes=100)
+    run = api.train(bare, weights=weights, out=tmp_path / "auto")
+    assert run.document["results"]["validation"] == {"top1": None, "balanced": None, "loss": None}
+    (head,) = run.document["results"]["depths"]
+    assert (head["tune"], head["chosen"], head["validation"]["top1"]) == ("head", True, None)
+    assert all(row["validation_top1"] is None and 0 < row["held_out_top1"] <= 1 for row in run.history())
+    show(run, None)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "there are no validation pictures to measure deeper tuning by" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tune", DEPTHS)
+def test_a_budget_that_preparing_uses_up_still_trains(tune: str, digits: Dataset, tmp_path: Path) -> None:
+    weights = write_weights(tmp_path / "mine.pth", "resnet20", SAID, settled=16, num_classes=100)
+    run = api.train(digits, weights=weights, tune=tune, budget="0.001s", out=tmp_path / "run")
+    assert run.status == "done"
+    assert run.document["results"]["epochs"] >= 1
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from sightline.data.balance import class_weights
+from sightline.training import head as head_module
 from sightline.training.head import Aim, Labelled, Space, fit_head, optimum
 
 EVEN = Aim(np.ones(3))
@@ -82,6 +83,20 @@ def test_the_penalty_is_the_one_that_validation_likes_best() -> None:
     right = (judge.embeddings @ head.weight.T + head.bias).argmax(1) == judge.labels
     assert right.mean() == pytest.approx(head.trials[head.best]["validation_top1"])
     assert [trial["l2"] for trial in head.trials] == sorted((trial["l2"] for trial in head.trials), reverse=True)
+
+
+def test_without_validation_no_view_of_a_held_out_picture_is_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, none = clouds(33, 5), Labelled(np.zeros((0, 5), np.float32), np.zeros(0, np.int64))
+    three = Labelled(np.tile(train.embeddings, (3, 1)), np.tile(train.labels, 3))
+    seen, plain = [], head_module._path
+    monkeypatch.setattr(
+        head_module, "_path", lambda learnt, judge, *more: seen.append((learnt, judge)) or plain(learnt, judge, *more)
+    )
+    head = fit_head(three, none, EVEN, views=3)
+    learnt, judge = ({row.tobytes() for row in part.embeddings} for part in seen[0])
+    assert (len(learnt), len(judge)) == (27, 6)
+    assert not learnt & judge
+    assert all(trial["validation_top1"] is None and trial["held_out_top1"] >= 0 for trial in head.trials)
 
 
 def test_without_validation_a_fifth_chooses_and_all_are_fitted() -> None:

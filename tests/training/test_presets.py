@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from sightline import api
+from sightline.cli.train import differences
 from sightline.core.errors import UserError
+from sightline.data.dataset import Dataset
+from sightline.run import Run
 from sightline.training.presets import PRESETS, preset
 from sightline.training.recipe import Recipe
+from sightline.training.train import arguments_of
 
 
 def fields(**options: object) -> Recipe:
@@ -37,6 +43,20 @@ def test_what_is_given_goes_before_the_preset_and_none_is_not_given(name: str) -
     assert api._recipe(3, None, [], {"recipe": name})[0].epochs == 3
     budget = api._recipe(None, "90s", [], {"recipe": name})[0]
     assert (budget.epochs, budget.budget_s) == (None, 90)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_run_goes_on_with_the_recipe_and_the_options_it_was_begun_with(
+    name: str, digits: Dataset, tmp_path: Path
+) -> None:
+    begun = api._recipe(3, None, [], {"recipe": name, "batch_size": 64})[0]
+    document = {"status": "interrupted", "seed": 0, "data": {"classes": list(digits.classes)}}
+    run = Run.create(tmp_path / "run", {**document, "arguments": arguments_of(digits, "resnet20", begun)})
+    assert differences(run, {"recipe": name, "epochs": 3, "batch": 64}) == []
+    assert differences(run, {"recipe": name, "budget": "10m"})[0] == "--budget 10m (it has None)"
+    other = "paper" if name == "fast" else "fast"
+    (said,) = differences(run, {"recipe": other, "epochs": 3, "batch": 64})
+    assert said.startswith(f"--recipe {other} (it has optimizer ") or "nesterov True" in said
 
 
 def test_an_unknown_recipe_is_said() -> None:

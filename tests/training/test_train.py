@@ -23,10 +23,11 @@ from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT
 from sightline.data.dataset import Dataset
-from sightline.models import Network
+from sightline.models import Network, create
 from sightline.run import Run
 from sightline.training import Recipe, loop, resume, train
 from sightline.training.campaign import campaign
+from sightline.training.checkpoint import load_checkpoint
 from sightline.training.inputs import grown
 from sightline.training.loop import Interrupted, Training, spendable, stop_signals
 from sightline.training.presets import preset
@@ -268,7 +269,7 @@ def test_a_killed_run_resumes_as_if_nothing_happened(digits: Dataset, plain: Run
 
 
 def test_a_diverging_loss_stops_with_advice_and_keeps_what_was_good(digits: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="try --lr") as caught:
+    with pytest.raises(UserError, match=r"at most 1e\+20\): try --lr 1e\+19; nothing was kept yet") as caught:
         train(digits, "resnet20", recipe(epochs=5, lr=1e20), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert Run.open(tmp_path / "run").document["status"] == "diverged"
@@ -318,6 +319,21 @@ def test_patience_ends_a_run_that_no_longer_improves(digits: Dataset, tmp_path: 
     run = train(digits, "resnet20", recipe(epochs=30, lr=1e-12, patience=2), tmp_path / "run")
     results = run.document["results"]
     assert results["epochs"] == results["best_epoch"] + 2 < 30
+
+
+@pytest.mark.slow
+def test_preparing_counts_every_time_a_run_is_begun(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = create("resnet20", num_classes=10, in_channels=1)
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        stopping(patch, 2)
+        train(digits, "resnet20", recipe(epochs=None, budget_s=20), tmp_path / "run")
+    before = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.safetensors", network, None)
+    assert before.prepared > 0
+    assert resume(Run.open(tmp_path / "run")).status == "done"
+    after = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.safetensors", network, None)
+    assert after.prepared > before.prepared
 
 
 def test_a_budget_ends_a_run_with_its_schedule(

@@ -220,6 +220,28 @@ def test_no_room_for_features_is_told_and_leaves_a_run_to_go_on_with(
     assert resume(Run.open(tmp_path / "run")).status == "done"
 
 
+@pytest.mark.parametrize(
+    ("tune", "options", "words"),
+    [
+        (None, {"views": 2}, "--keep-views is for layers that are not trained: give --weights"),
+        ("all", {"views": 2}, "--keep-views is for layers that are not trained: leave it out with --tune all"),
+        ("head", {"zero_init": True}, "--zero-init is how blank networks begin: leave it out with --weights"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    tune: str | None, options: dict[str, Any], words: str, digits: Dataset, weights: Path, tmp_path: Path
+) -> None:
+    begun = {"weights": weights, "tune": tune} if tune else {}
+    with pytest.raises(UserError, match=words):
+        api.train(digits, "resnet20", out=tmp_path / "run", **begun, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_does_not_take_weights(digits: Dataset, weights: Path) -> None:
+    with pytest.raises(UserError, match="train from weights first, and give those runs with --run"):
+        api.compare(digits, ["resnet20"], weights=weights)
+
+
 @pytest.mark.parametrize("options", [{"recipe": "fast"}, {"optimizer": "muon"}, {"growing": 0.5}])
 def test_what_is_for_blank_networks_is_refused_with_weights(
     options: dict[str, Any], digits: Dataset, weights: Path, tmp_path: Path

@@ -119,8 +119,10 @@ def show(document: dict[str, Any]) -> None:
         ("running images/s", lambda n: rate(n["run_images_per_s"])),
         ("peak memory", lambda n: size(n["peak_memory_bytes"])),
     ]
-    seeds = max(len(network["seeds"]) for network in networks)
-    title = f"{document['dataset']['name']}: {len(networks)} networks, {seeds} seed{'s' if seeds > 1 else ''} each"
+    counts = [len(network["seeds"]) for network in networks]
+    fewest = f"{min(counts)} to " if min(counts) < max(counts) else ""
+    seeds = f"{fewest}{max(counts)} seed{'s' if max(counts) > 1 else ''} each"
+    title = f"{document['dataset']['name']}: {len(networks)} networks, {seeds}"
     rows = [[name, *(figure(network) for network in networks)] for name, figure in figures]
     print_table(title, ["", *(network["arch"] for network in networks)], rows)
     for finding in document["findings"]:

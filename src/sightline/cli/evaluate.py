@@ -11,6 +11,7 @@ import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import Json, Reject, Split, Unlike, rejecting
+from sightline.core.artifact import check_writable
 from sightline.core.errors import UserError, named
 from sightline.core.wording import decimal, interval, p_value, percent, rate, scaled, times
 
@@ -40,10 +41,10 @@ def command(
     save: Annotated[Path | None, typer.Option(metavar="DIR", help=SAVE_HELP)] = None,
     html: Annotated[Path | None, typer.Option(dir_okay=False, help="Also write a page with the rows.")] = None,
     reject: Reject = None,
-    unlike: Unlike = "5%",
+    unlike: Unlike = None,
     json: Json = False,
 ) -> None:
-    """Measure a run: top-1, top-5, per-class figures, confusion, calibration.
+    """Measure a run: top-1, top-5, figures by class, calibration; --json has the confusion too.
 
     Several runs, or --views or --scales: a row for each alone and for each combination, with what it brings and costs.
     """
@@ -53,6 +54,8 @@ def command(
     networks, data = (runs[:-1], runs[-1]) if len(runs) > 1 and not api.is_network(runs[-1]) else (runs, None)
     if html and len(networks) == 1 and views == "1" and scales is None:
         raise UserError("--html is a page of combinations: give several runs, or --views or --scales")
+    if html:
+        check_writable(html)
     options: dict[str, Any] = {"average": average, "fit_weights": fit_weights, "save": save}
     options |= rejecting(reject, unlike)
     document = api.evaluate(networks, data, split=split, views=views, scales=sides(scales), **options, progress=Bars())
@@ -131,6 +134,8 @@ def show(document: dict[str, Any]) -> None:
             f"wrong: {mistake['picture']} is {mistake['true']}, "
             f"said {mistake['predicted']} ({percent(mistake['confidence'])})"
         )
+    for line in document["notes"]:
+        print_line(f"- {line}")
 
 
 def show_rejection(found: dict[str, Any], count: int) -> None:

@@ -110,16 +110,22 @@ ZeroInit = Annotated[
 ]
 Patience = Annotated[int | None, typer.Option(help="Stop after so many epochs without a better validation.")]
 CacheBudget = Annotated[float, typer.Option(min=0, max=1e9, help="Gigabytes of decoded pictures to keep on disk.")]
-REJECT_HELP = 'Say "unknown" so that at most this share of the answers is wrong, such as 5%; kept with 95 % confidence.'
+REJECT_HELP = (
+    'Say "unknown" so that at most this share of the answers is wrong, such as 5%, as validation shows with 95 % '
+    "confidence."
+)
 Reject = Annotated[str | None, typer.Option(metavar="SHARE", help=REJECT_HELP, show_default="always answer")]
 UNLIKE_HELP = 'With --reject: the share of good pictures that may be "unknown" for looking like nothing trained on.'
-Unlike = Annotated[str, typer.Option(metavar="SHARE", help=UNLIKE_HELP)]
+Unlike = Annotated[str | None, typer.Option(metavar="SHARE", help=UNLIKE_HELP, show_default="5%")]
 Out = Annotated[Path | None, typer.Option(help="The directory to write.", show_default=False)]
 
 
-def rejecting(reject: str | None, unlike: str) -> dict[str, float]:
-    """What --reject and --unlike ask for; nothing where nothing is rejected."""
-    return {} if reject is None else {"reject": share("--reject", reject), "unlike": share("--unlike", unlike)}
+def rejecting(reject: str | None, unlike: str | None) -> dict[str, float]:
+    """What --reject and --unlike ask for, as far as they are given; UserError for --unlike alone."""
+    if unlike is not None and reject is None:
+        raise UserError("--unlike belongs to --reject: give both")
+    asked = {"reject": reject, "unlike": unlike}
+    return {name: share(f"--{name}", text) for name, text in asked.items() if text is not None}
 
 
 def share(option: str, text: str) -> float:

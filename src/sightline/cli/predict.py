@@ -27,7 +27,7 @@ def command(
     pictures: Annotated[list[str], typer.Argument(metavar="IMAGE...|FOLDER", help="Pictures, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to name for each picture.")] = 5,
     reject: Reject = None,
-    unlike: Unlike = "5%",
+    unlike: Unlike = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", dir_okay=False, help="Also write every answer to this CSV file.")
     ] = None,
@@ -38,7 +38,7 @@ def command(
 
     shares, names = rejecting(reject, unlike), list(expand(pictures))
     bundle = api.load(run)
-    rule = bundle.experience.rule(shares["reject"], shares["unlike"]) if shares else None
+    rule = bundle.experience.rule(shares.pop("reject"), **shares) if shares else None
     with Bars().task("predict", len(names)) as advance:
         answers = list(counted(bundle.predict(names, top=top, rule=rule), advance))
     if csv_file:

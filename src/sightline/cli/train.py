@@ -53,8 +53,6 @@ from sightline.core.errors import UserError, named
 from sightline.core.wording import duration, interval, percent, rate, scaled, size, unbalanced, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sightline.run import Run
 
 OPTIONS = {"data": "DATA", "side": "--size"}  # parameters whose option has another name
@@ -99,7 +97,7 @@ def command(
     seeds: Seeds = None,
     json: Json = False,
 ) -> None:
-    """Train a network on pictures, all its layers; the run ends in a verified bundle.
+    """Train a network on pictures; the run ends in a verified bundle.
 
     With --weights it begins with these, and takes pictures as they ask for; a file described by a .json of the same
     name beside it needs no --arch. With --learning-curve a run for every share of the pictures, a page of what they
@@ -114,7 +112,7 @@ def command(
     if resume is not None and learning_curve:
         raise UserError("--learning-curve goes on by itself: give the command it began with, without --resume")
     if resume is not None:
-        run = resumed(resume, given(ctx))
+        run = resumed(resume, given(ctx), workers)
     elif data is None or (arch is None and weights is None):
         raise UserError("train needs DATA and --arch or --weights, as `sightline train photos.zip --arch resnet18`")
     else:
@@ -168,7 +166,7 @@ def given(ctx: typer.Context) -> dict[str, Any]:
     return {name: ctx.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
-def resumed(name: str, wanted: dict[str, Any]) -> Run:
+def resumed(name: str, wanted: dict[str, Any], workers: int | None) -> Run:
     """The run `name`, carried on to its end. Its own options hold; UserError names what is `wanted` otherwise."""
     from sightline.run import Run
     from sightline.training import resume
@@ -181,7 +179,7 @@ def resumed(name: str, wanted: dict[str, Any]) -> Run:
             "a new run"
         )
     note(f"resuming {named(run.path)}")
-    return resume(run, progress=Bars())
+    return resume(run, workers=workers, progress=Bars())
 
 
 def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
@@ -216,13 +214,31 @@ def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
         "out": lambda path: str(path.resolve()),
         "weights": lambda text: text if text == has["weights"] else os.path.abspath(text),
     }
-    if "recipe" in wanted:
-        wanted = {name: value for name, value in wanted.items() if name != "recipe"} | preset(wanted["recipe"])
-    return [
+
+    def differs(name: str, value: Any) -> bool:
+        return read.get(name, lambda value: value)(value) != has.get(name)
+
+    found = [
         f"{OPTIONS.get(name, '--' + name.replace('_', '-'))} {named(str(value))} (it has {_told(has.get(name))})"
         for name, value in wanted.items()
-        if read.get(name, lambda value: value)(value) != has.get(name)
+        if name != "recipe" and differs(name, value)
     ]
+    if "recipe" in wanted:
+        others = _others(preset(wanted["recipe"]), wanted)
+        mine = [f"{name} {_told(has.get(name))}" for name, value in others.items() if differs(name, value)]
+        found += [f"--recipe {wanted['recipe']} (it has {', '.join(mine)})"] if mine else []
+    return found
+
+
+def _others(fields: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The `fields` of a recipe for which nothing else is `wanted`, and that no network or data changes."""
+    spoken = {"batch" if name == "batch_size" else name: value for name, value in fields.items()}
+    length = {"epochs", "budget"} & wanted.keys()
+    return {
+        name: value
+        for name, value in spoken.items()
+        if name not in wanted and name != "growing" and not (length and name == "epochs")
+    }
 
 
 def _told(value: Any) -> str:
@@ -291,15 +307,22 @@ def calibrated(figures: dict[str, Any] | None) -> str:
 
 def show_depths(depths: list[dict[str, Any]], data: dict[str, Any]) -> None:
     """What every depth of tuning brought in which time, and which was kept."""
-    rows, kept = [], next(depth["tune"] for depth in depths if depth["chosen"])
+    rows, reasons, kept = [], list[str](), next(depth["tune"] for depth in depths if depth["chosen"])
     for depth in depths:
         tune = f"{depth['tune']} (kept)" if depth["chosen"] else depth["tune"]
         if depth["status"] != "done":
             rows.append([tune, "", depth["status"], duration(depth["seconds"])])
+            if "why" in depth and depth["status"] == "failed":
+                reasons.append(f"{tune} failed: {depth['why']}")
             continue
         measured = f"{percent(depth['validation']['top1'])} ({interval(depth['validation'])})"
         rows.append([tune, scaled(depth["trained_parameters"]), measured, duration(depth["seconds"])])
     print_table("Depths of tuning", ["tuned", "trained", "validation top-1", "time"], rows)
+    for reason in reasons:
+        print_line(reason)
+    if not data["counts"]["validation"]:
+        print_line("The head alone was fitted: there are no validation pictures to measure deeper tuning by.")
+        return
     print_line(
         "Few pictures ask for frozen layers, many for free ones: with "
         f"{whole(round(data['counts']['train'] / len(data['classes'])))} a class, {kept} did best on "

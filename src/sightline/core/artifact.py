@@ -38,9 +38,14 @@ def directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def check_vacant(path: Path) -> None:
-    """UserError when something is at `path` already, or the folder it is to be in may not be written to."""
+    """UserError when something is at `path` already, or nothing can be written there."""
     if path.exists():
         raise UserError(f"{named(path)} exists already: choose another place, or remove it first")
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """UserError when the folder that `path` is to be in may not be written to; for what would be lost late."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not os.access(folder, os.W_OK):
         raise UserError(f"{named(path)} cannot be made, {named(folder)} may not be written to: choose another place")

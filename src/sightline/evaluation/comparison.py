@@ -20,7 +20,7 @@ from sightline.evaluation.answers import answer, check_classes, opened
 from sightline.evaluation.findings import findings
 from sightline.evaluation.metrics import measure, pair
 from sightline.evaluation.mistakes import disagreements, worst
-from sightline.evaluation.network import Network, grouped, measure_network, way
+from sightline.evaluation.network import Network, grouped, how_trained, measure_network
 from sightline.evaluation.rejection import rejection
 from sightline.experience import UNLIKE_SHARE
 
@@ -67,13 +67,17 @@ def evaluate(
 
     With `reject` also how it does when it says "unknown" so that at most that share of its answers is wrong, and to
     the share `unlike` of pictures that look least like what it knows. Other data may hold pictures it was trained on; a
-    note says so. UserErrors as `answer`'s and `Experience.rule`'s.
+    note says so. UserErrors as `answer`'s and `Experience.rule`'s, and for a rule measured where it was chosen.
     """
     bundle, keep = opened(source)
+    notes = foreign([source], dataset)
+    if reject is not None and split == "validation" and not notes:
+        raise UserError(
+            "--reject would be measured on the pictures it was chosen on: take another split than validation"
+        )
     rule = None if reject is None else bundle.experience.rule(reject, unlike)
     answers = answer(bundle, dataset, split, progress, keep=keep)
     metrics = measure(answers.logits, answers.labels, dataset.classes)
-    notes = foreign([source], dataset)
     return {
         "kind": "evaluation",
         "run": str(source.path),
@@ -111,7 +115,7 @@ def checked(runs: Sequence[Run], dataset: Dataset) -> list[tuple[Run, Bundle]]:
             )
         bundle = run.bundle()
         check_classes(bundle, dataset)
-        found.setdefault((bundle.model_hash, way(run)), (run, bundle))
+        found.setdefault((bundle.model_hash, how_trained(run)), (run, bundle))
     return list(found.values())
 
 

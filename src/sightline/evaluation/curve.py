@@ -20,9 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sightline.evaluation.metrics import CONFIDENCE, wilson
+from sightline.core.shares import CONFIDENCE, wilson
 
 Method = Literal["network", "handmade"]
+ALIKE = 1e-20  # variance of the mean below which all values are the same, but for rounding
 RECENT = 0.2  # of the pictures: levels of at least so many are the last ones
 
 
@@ -142,7 +143,9 @@ def _estimate(values: np.ndarray) -> dict[str, float]:
     from scipy.stats import t
 
     variance, freedom = _crossed(values)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance) if variance else 3 / values.shape[1]
+    half = 3 / values.shape[1]
+    if variance > ALIKE:
+        half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(variance)
     middle = float(values.mean())
     return {"mean": middle, "low": middle - half, "high": middle + half}
 

@@ -36,6 +36,11 @@ def findings(document: _Document) -> list[str]:
     network, handmade = document["curves"]
     name = named(document["arch"])
     found = [_more(network), _stands(name, network, document), _against(name, network, handmade, document["leads"])]
+    if document["split"] == "validation":
+        found.append(
+            "There are no test pictures: all this is measured on validation pictures, which also chose each training's "
+            "penalty or epoch, and looks a little better than it is."
+        )
     if len(document["seeds"]) == 1:
         found.append("One drawing of the pictures was tried; how much hangs on which they are, --seeds 3 would show.")
     return found

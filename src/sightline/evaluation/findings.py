@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.core.errors import named
+from sightline.core.shares import wilson
 from sightline.core.wording import SIGNIFICANT, duration, p_value, rate, scaled
 from sightline.evaluation.collapse import ADVICE, Spread
-from sightline.evaluation.metrics import wilson
 
 SAME_FRAC = 0.05  # times and speeds closer than this differ by nothing one would notice
 SMALL_GAP, LARGE_GAP = 0.01, 0.05

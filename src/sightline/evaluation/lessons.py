@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from sightline.core.errors import named
+from sightline.core.shares import wilson
 from sightline.core.wording import decimal, duration, percent, points, rate, whole
-from sightline.evaluation.metrics import wilson
+from sightline.evaluation.findings import SAME_FRAC
 
 Document = Mapping[str, Any]
-SAME_FRAC = 0.05  # passes and costs closer than this are called the same
 OVERFITTING = 0.05  # the gap of training to test accuracy that is called so
 
 

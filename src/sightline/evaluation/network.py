@@ -11,15 +11,17 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sightline.bundle import softmax
 from sightline.core.progress import SILENT, Progress
+from sightline.core.shares import wilson
 from sightline.evaluation.answers import Answers, answer, pixels_for
 from sightline.evaluation.collapse import Spread
-from sightline.evaluation.metrics import Metrics, bins, measure, t_interval, wilson
+from sightline.evaluation.metrics import Metrics, bins, measure, t_interval
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle
@@ -64,9 +66,9 @@ def grouped(runs: Iterable[tuple[Run, Bundle]]) -> dict[str, list[tuple[Run, Bun
     """
     groups: dict[str, list[tuple[Run, Bundle]]] = {}
     for run, bundle in runs:
-        groups.setdefault(way(run), []).append((run, bundle))
-    ways = [_way(members[0][0]) for members in groups.values()]
-    return {_label(way, ways): members for way, members in zip(ways, groups.values(), strict=True)}
+        groups.setdefault(how_trained(run), []).append((run, bundle))
+    names = _names([members[0][0] for members in groups.values()])
+    return dict(zip(names, groups.values(), strict=True))
 
 
 def measure_network(
@@ -112,12 +114,12 @@ def measure_network(
             for run, test in zip(runs, tests, strict=True)
             if (spread := Spread.of(test.logits.argmax(axis=1), test.labels)).collapsed
         ],
-        "histories": [{"seed": run.seed, "passes": _passes(run), "rows": run.history()} for run in runs],
+        "histories": [{"seed": run.seed, "passes": _passes(run), "rows": _epochs(run)} for run in runs],
     }
     return Network(figures, tests[0].rows, tests[0].labels, np.mean(probabilities, axis=0))
 
 
-def way(run: Run) -> str:
+def how_trained(run: Run) -> str:
     """One text for Runs that differ in nothing but seed, place and device; another for each way of training."""
     return repr(sorted(_way(run).items()))
 
@@ -126,16 +128,42 @@ def _way(run: Run) -> dict[str, Any]:
     """Everything that makes a training what it is, but its seed: the arguments, the recipe's among them."""
     arguments = dict(run.document["arguments"])
     arguments.update(arguments.pop("recipe", {}))
+    if "weights" in arguments:
+        arguments["weights"] = arguments["weights"]["sha256"]  # wherever the file lay
     return {key: value for key, value in arguments.items() if key not in NOT_THE_NETWORK}
 
 
-def _label(way: dict[str, Any], ways: Sequence[dict[str, Any]]) -> str:
-    twins = [other for other in ways if other["arch"] == way["arch"]]
-    differing = [key for key in way if any(other.get(key) != way[key] for other in twins)]
+def _names(runs: Sequence[Run]) -> list[str]:
+    """A name for each of `runs`, no two of them trained alike: its architecture, and what else tells it from others."""
+    ways = [_way(run) for run in runs]
+    names = [
+        _name(run, way, [other for other in ways if other["arch"] == run.arch])
+        for run, way in zip(runs, ways, strict=True)
+    ]
+    return [
+        name if names.count(name) == 1 else f"{name} #{names[:place].count(name) + 1}"
+        for place, name in enumerate(names)
+    ]
+
+
+def _name(run: Run, way: dict[str, Any], twins: Sequence[dict[str, Any]]) -> str:
+    differing = [key for key in way if key != "preprocess" and any(other.get(key) != way[key] for other in twins)]
     if len({other.get("tune") for other in twins}) == len(twins):
         differing = [key for key in differing if key != "budget_s"]  # each depth has what those before it left
-    details = ", ".join(f"{key}={way[key]}" for key in differing)
-    return f"{way['arch']} ({details})" if details else str(way["arch"])
+    details = ", ".join(f"{key}={_told(run, key, way[key])}" for key in differing if way[key] is not None)
+    return f"{run.arch} ({details})" if details else run.arch
+
+
+def _told(run: Run, key: str, value: Any) -> str:
+    """A value in a few words: of distortions their names, of weights the name of their file."""
+    if key == "weights":
+        return Path(run.document["arguments"]["weights"]["source"]).name
+    return "+".join(name for entry in value for name in entry) or "none" if isinstance(value, list) else str(value)
+
+
+def _epochs(run: Run) -> list[dict[str, Any]]:
+    """What was measured after each epoch; a head that was fitted has seen none."""
+    return [row for row in run.history() if "l2" not in row]
 
 
 def _top1(members: Sequence[tuple[Run, Bundle]], dataset: Dataset, split: str, progress: Progress) -> dict[str, Any]:
@@ -176,7 +204,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _passes(run: Run) -> float | None:
-    """How often each training picture was seen; on a budget the last pass may be cut short."""
+    """How often each training picture was seen; on a budget the last pass may be cut short. None for a fitted head."""
+    if run.history() and not _epochs(run):
+        return None
     results, recipe = run.document["results"], run.document["arguments"].get("recipe", {})
     pictures, batch = run.document["data"].get("counts", {}).get("train"), recipe.get("batch_size")
     if not (pictures and batch and "steps" in results) or recipe.get("tune"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import EncodeError
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix_graph
 
@@ -78,10 +80,11 @@ class Assembly:
         )
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         helper.set_model_props(made, metadata)
-        data = bytes(made.SerializeToString())
-        if len(data) > LARGEST:
-            raise UserError("the combination has more than the 2 GB an ONNX file may have: take fewer networks")
-        return data
+        weights = sum(len(tensor.raw_data) for tensor in self._constants.values())
+        with contextlib.suppress(EncodeError):
+            if weights <= LARGEST and len(data := bytes(made.SerializeToString())) <= LARGEST:
+                return data
+        raise UserError("the combination has more than the 2 GB an ONNX file may have: take fewer networks")
 
     def _fresh(self, name: str) -> str:
         self._count += 1

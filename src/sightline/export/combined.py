@@ -23,6 +23,7 @@ from sightline.core.hashing import sha256_bytes
 from sightline.core.machine import versions
 from sightline.export.assembly import OPSET
 from sightline.export.averaging import Average, averaged
+from sightline.export.dense import check_dense
 from sightline.export.member import Member, golden_pictures
 from sightline.export.views import shared_picture, spoken
 from sightline.runtime import Session
@@ -110,8 +111,6 @@ def check(
     _, plans = shared_picture([bundle.preprocess for bundle in bundles], views, scales)
     for bundle, plan in zip(bundles, plans, strict=True):
         for side in {view.side for view in plan} - {bundle.preprocess.size}:
-            from sightline.export.dense import check_dense
-
             check_dense(bundle, side)
 
 

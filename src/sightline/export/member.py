@@ -19,6 +19,7 @@ from PIL import Image
 from sightline.bundle import GOLDEN, GRAPH, Bundle, read_golden
 from sightline.data.preprocess import Preprocess
 from sightline.export.assembly import OPSET
+from sightline.export.dense import dense_graph
 from sightline.export.views import View
 from sightline.runtime import CACHE, PICTURE_BYTES
 
@@ -100,8 +101,6 @@ def _part(bundle: Bundle, side: int, views: tuple[View, ...]) -> Part:
     if side == size:
         graph, macs = (bundle.path / GRAPH).read_bytes(), bundle.card["macs"]
     else:
-        from sightline.export.dense import dense_graph
-
         whole = replace(bundle.preprocess, size=side, crop_frac=1.0)
         graph, macs = dense_graph(bundle, whole, golden_pictures(bundle, whole))
     return Part(_current(onnx.load_from_string(graph)), views, macs, (side / size) ** 2)

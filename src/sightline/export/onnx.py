@@ -157,15 +157,16 @@ def kept_graph(network: Network, preprocess: Preprocess, origin: dict[str, Any])
     """
     decides = [origin, preprocess.to_dict(), network.head.out_features, OPSET, versions()]
     name = sha256_bytes(json.dumps(decides, sort_keys=True).encode())[:32]
-    path = cache_folder() / "graphs" / f"{name}.onnx"
+    path = cache_folder() / "graphs" / name
     with contextlib.suppress(OSError, UserError):
-        graph = path.read_bytes()
-        return graph, Session(graph)
+        digest, _, graph = path.read_bytes().partition(b"\n")
+        if digest.decode() == sha256_bytes(graph):
+            return graph, Session(graph)
     twin = copy.deepcopy(network)
     twin.head.reset_parameters()  # a bias of zeros would be left out, and could not be changed later
     graph = to_onnx(twin, preprocess)
     with contextlib.suppress(OSError):  # a full or read-only disk only costs the time
-        write_bytes(path, graph)
+        write_bytes(path, sha256_bytes(graph).encode() + b"\n" + graph)
     return graph, Session(graph)
 
 

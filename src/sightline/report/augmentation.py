@@ -50,4 +50,6 @@ def _text(entries: list[dict[str, dict[str, Any]]]) -> str:
 
 
 def _value(value: Any) -> str:
-    return f"[{', '.join(map(_value, value))}]" if isinstance(value, list) else f"{value:g}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return value if isinstance(value, str) else f"{value:g}"

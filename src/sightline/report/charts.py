@@ -55,23 +55,23 @@ def curves(
         "tooltip": ["network:N", "part:N", *where, alt.Tooltip("value:Q", title=spoken, format=".4~f")],
     }
     clip = measure == "top1"  # its axis leaves the first epochs out
-    dots = any(len(history["rows"]) < 2 for network in networks for history in network["histories"])  # no line of one
+    dots = any(len(history["rows"]) == 1 for network in networks for history in network["histories"])  # no line of one
     several = any(len(network["histories"]) > 1 for network in networks)
     mean = chart_of(_means(records) if several else records)
     thick = mean.mark_line(strokeWidth=2.25, clip=clip, point=dots).encode(**channels)
     if not several:
         return flexible(thick, height=300)
-    thin = chart_of(records).mark_line(strokeWidth=1, opacity=0.35, clip=clip).encode(**channels, detail="seed:N")
+    thin = chart_of(records).mark_line(strokeWidth=1, opacity=0.35, clip=clip).encode(**channels, detail="training:N")
     return flexible(alt.layer(thin, thick), height=300)
 
 
 def _points(networks: Sequence[Mapping[str, Any]], measure: str, over: str, unit: float) -> _Records:
-    """What every seed of every network measured at the end of its epochs; `along` is `over` in units."""
+    """What every training of every network measured at the end of its epochs; `along` is `over` in units."""
     return [
-        {"network": network["arch"], "seed": history["seed"], "part": part, "epoch": row["epoch"],
+        {"network": network["arch"], "training": number, "part": part, "epoch": row["epoch"],
          "along": row[over] / unit, "value": value}
         for network in networks
-        for history in network["histories"]
+        for number, history in enumerate(network["histories"])
         for row in history["rows"]
         if row.get(over) is not None
         for part, value in (("train", row.get(f"train_{measure}")), ("validation", row.get(f"validation_{measure}")))
@@ -80,17 +80,17 @@ def _points(networks: Sequence[Mapping[str, Any]], measure: str, over: str, unit
 
 
 def _means(records: _Records) -> _Records:
-    """The mean over the seeds of each network at each epoch that all its seeds reached."""
+    """The mean over the trainings of each network at each epoch that all of them reached."""
     groups: dict[tuple[str, str, int], _Records] = {}
-    seeds: dict[str, set[int]] = {}
+    trainings: dict[str, set[int]] = {}
     for record in records:
         groups.setdefault((record["network"], record["part"], record["epoch"]), []).append(record)
-        seeds.setdefault(record["network"], set()).add(record["seed"])
+        trainings.setdefault(record["network"], set()).add(record["training"])
     return [
         {"network": network, "part": part, "epoch": epoch,
          **{key: sum(one[key] for one in group) / len(group) for key in ("along", "value")}}
         for (network, part, epoch), group in groups.items()
-        if len(group) == len(seeds[network])
+        if len(group) == len(trainings[network])
     ]  # fmt: skip
 
 
@@ -102,11 +102,11 @@ def _unit(networks: Sequence[Mapping[str, Any]]) -> tuple[float, str]:
     return fitting[0], f"{fitting[1]} of training, validation included"
 
 
-def accuracy(networks: Sequence[Mapping[str, Any]]) -> Chart:
-    """Test accuracy with its 95 % interval and each seed, beside training and validation accuracy."""
+def accuracy(networks: Sequence[Mapping[str, Any]], split: str = "test") -> Chart:
+    """Accuracy on `split` with its 95 % interval and each seed, beside training and validation accuracy if known."""
     import altair as alt
 
-    parts = (("train", "train_top1"), ("validation", "validation_top1"), ("test", "top1"))
+    parts = (("train", "train_top1"), ("validation", "validation_top1"), (split, "top1"))
     records = [
         {"network": network["arch"], "part": part, "mean": summary["mean"]}
         for network in networks
@@ -125,7 +125,9 @@ def accuracy(networks: Sequence[Mapping[str, Any]]) -> Chart:
 
     colour = _network_colour(networks, legend=False)
     shape = alt.Shape(
-        "part:N", scale=alt.Scale(domain=list(SPLITS), range=["triangle-up", "diamond", "circle"]), title=None
+        "part:N",
+        scale=alt.Scale(domain=[part for part, _ in parts], range=["triangle-up", "diamond", "circle"]),
+        title=None,
     )
     bars = (
         chart_of(tests)
@@ -173,6 +175,7 @@ def per_class(networks: Sequence[Mapping[str, Any]]) -> Chart:
         {"network": network["arch"], "class": row["class"], "f1": row["f1"], "pictures": row["support"]}
         for network in networks
         for row in network["per_class"]
+        if row["support"]
     ]
     worst = _worst_classes(networks)
     records = [record for record in records if record["class"] in set(worst)]
@@ -312,7 +315,7 @@ def _network_colour(networks: Sequence[Mapping[str, Any]], *, legend: bool = Tru
 def _worst_classes(networks: Sequence[Mapping[str, Any]]) -> list[str]:
     sums: dict[str, float] = {}
     for network in networks:
-        for row in network["per_class"]:
+        for row in filter(lambda row: row["support"], network["per_class"]):
             sums[row["class"]] = sums.get(row["class"], 0.0) + row["f1"]
     return sorted(sums, key=sums.__getitem__)[:LISTED_CLASSES]
 

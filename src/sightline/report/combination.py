@@ -33,7 +33,7 @@ def combination_sections(document: Document) -> list[Section]:
         "count": document["rows"][0]["n"],
         "notes": document["notes"],
     }
-    figure = Figure("accuracy", "Accuracy and its uncertainty", charts.accuracy(rows))
+    figure = Figure("accuracy", "Accuracy and its uncertainty", charts.accuracy(rows, document["split"]))
     return [
         Section("findings", "Findings", "findings.html.j2", {"findings": [*map(spoken, document["findings"])]}),
         Section("results", "What they bring and cost", "combination.html.j2", data, [figure]),

@@ -30,6 +30,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     step_seconds: float = 0.0
+    prepared: float = 0.0
     best_epoch: int = 0
     best_score: float = -1.0
     best_loss: float = float("inf")

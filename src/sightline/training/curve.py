@@ -23,6 +23,7 @@ from sightline.core.errors import UserError, named
 from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Advance, Progress
 from sightline.core.wording import percent
+from sightline.data.balance import Balance
 from sightline.data.dataset import Dataset
 from sightline.data.layout import SPLITS
 from sightline.data.pixels import Pixels
@@ -38,7 +39,6 @@ from sightline.training.campaign import trained
 from sightline.training.fit import embeddings
 from sightline.training.frozen import Frozen
 from sightline.training.head import Aim, Labelled, fit_head, those
-from sightline.training.loop import Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.train import arguments_of
 
@@ -64,6 +64,10 @@ def learning_curve(
     """
     if seeds < 1:
         raise UserError(f"--seeds {seeds}: at least one is needed")
+    if recipe.budget_s and recipe.tune != "head":
+        raise UserError(
+            "a learning curve trains every share of the pictures for as many steps: give --epochs, no --budget"
+        )
     batch = arguments_of(dataset, arch, recipe, **options)["recipe"]["batch_size"]  # and what can be told now is
     split, shares, numbers = _measured(dataset), _shares(dataset), range(recipe.seed, recipe.seed + seeds)
     network = []
@@ -76,7 +80,7 @@ def learning_curve(
                 network.append(_trial(run, dataset, split, share, part))
                 part.advance(0, **{split: percent(float(network[-1].right.mean()))})
     pixels = _pixels(run, run.bundle(), dataset, progress)
-    by_hand = _by_hand(pixels, split, [*shares.values()], numbers, progress)
+    by_hand = _by_hand(pixels, split, [*shares.values()], numbers, recipe.balance, progress)
     document = {
         "kind": "learning-curve",
         "arch": arch,
@@ -129,12 +133,9 @@ def _as_long(recipe: Recipe, pictures: int, everything: int, whole: int) -> Reci
 
 @contextmanager
 def _one_line(progress: Progress, title: str) -> Iterator[_Steps]:
-    """A Progress whose tasks are steps of one task of `progress`; an interrupt says how to go on with the curve."""
-    try:
-        with progress.task(title, None) as advance:
-            yield _Steps(advance)
-    except Interrupted:
-        raise Interrupted("the same command goes on with the curve") from None
+    """A Progress whose tasks are steps of one task of `progress`."""
+    with progress.task(title, None) as advance:
+        yield _Steps(advance)
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,9 @@ def _pixels(run: Run, bundle: Bundle, dataset: Dataset, progress: Progress) -> P
 
 
 def _by_hand(
-    pixels: Pixels, split: str, shares: Sequence[float], seeds: Sequence[int], progress: Progress
+    pixels: Pixels, split: str, shares: Sequence[float], seeds: Sequence[int], balance: Balance, progress: Progress
 ) -> list[Trial]:
-    """What hand-engineered features of the same pictures get right."""
+    """What hand-engineered features of the same pictures get right, the classes balanced alike."""
     dataset, preprocess = pixels.dataset, pixels.preprocess
     source = {"pixels": preprocess.key(), "handmade": handmade.describe(preprocess.size, preprocess.channels)}
     frozen = Frozen(pixels, handmade.features, source, progress)
@@ -212,21 +213,22 @@ def _by_hand(
             else:
                 places = frozen.places(dataset.part(share, seed).rows("train"), "train")
                 train = those(known["train"], places)
-                trials.append(_fitted(train, known["validation"], known[split], len(dataset.classes), share, seed))
+                aim = Aim.of(balance, train.labels, len(dataset.classes))
+                trials.append(_fitted(train, known["validation"], known[split], aim, share, seed))
             advance()
     return trials
 
 
-def _fitted(train: Labelled, validation: Labelled, measured: Labelled, classes: int, share: float, seed: int) -> Trial:
+def _fitted(train: Labelled, validation: Labelled, measured: Labelled, aim: Aim, share: float, seed: int) -> Trial:
     """A linear classifier of hand-engineered features."""
     began = time.perf_counter()
-    head = fit_head(train, validation, Aim(np.ones(classes)))
+    head = fit_head(train, validation, aim)
     return Trial(
         method="handmade",
         share=share,
         pictures=len(train.labels),
         seed=seed,
         right=(measured.embeddings @ head.weight.T + head.bias).argmax(axis=1) == measured.labels,
-        validation_top1=head.trials[head.best]["validation_top1"] if len(validation.labels) else None,
+        validation_top1=head.trials[head.best]["validation_top1"],
         seconds=time.perf_counter() - began,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.artifact import directory
+from sightline.core.errors import UserError
 from sightline.core.shares import wilson
 from sightline.data.balance import JUDGE
 from sightline.run import Run
@@ -27,14 +28,21 @@ SHORTEST = 20.0  # seconds; with less a training spends its budget on validating
 def try_depths(run: Run, carry_out: Callable[[Run], Run]) -> Run:
     """Train at every depth that is not done yet, each a Run that `carry_out` takes to its end, and end `run`.
 
-    A depth whose loss diverges, or for which a budget leaves no time, is passed over. Without validation pictures
-    nothing can be measured, and the head alone is fitted.
+    A depth that fails, as where the loss diverges or the disk has no room, or for which a budget leaves no time, is
+    passed over. Without validation pictures nothing can be measured, and the head alone is fitted.
     """
     depths = DEPTHS if run.document["data"]["counts"]["validation"] else DEPTHS[:1]
     rows = list(run.document["results"].get("depths", []))
+    earlier = run.document["results"].get("interrupted_seconds", 0.0)  # that went by in tries of the next depth
     for tune in depths[len(rows) :]:
-        rows.append(_try(run, tune, len(depths) - len(rows), sum(row["seconds"] for row in rows), carry_out))
-        run = run.update(results={"depths": rows})
+        spent, began = sum(row["seconds"] for row in rows) + earlier, time.perf_counter()
+        try:
+            row = _try(run, tune, len(depths) - len(rows), spent, carry_out)
+        except KeyboardInterrupt:
+            run.update(results={"depths": rows, "interrupted_seconds": earlier + time.perf_counter() - began})
+            raise
+        rows.append(row | {"seconds": earlier + time.perf_counter() - began})
+        run, earlier = run.update(results={"depths": rows}), 0.0
     judge = JUDGE[run.document["arguments"]["recipe"].get("balance", "none")]
     best = max((row for row in rows if row["status"] == "done"), key=lambda row: _merit(row["validation"], judge))
     chosen = Run.open(run.path / best["run"])
@@ -60,13 +68,14 @@ def _try(run: Run, tune: str, left: int, spent: float, carry_out: Callable[[Run]
     if recipe["budget_s"] is not None:
         rest = recipe["budget_s"] - spent
         if tune != DEPTHS[0] and rest < SHORTEST:
-            return {"tune": tune, "status": "no time left", "seconds": 0.0}
+            return {"tune": tune, "status": "no time left"}
         recipe["budget_s"] = max(rest / left, SHORTEST)
-    began = time.perf_counter()
     try:
         inner = carry_out(_begun(run, path, recipe))
-    except Diverged:
-        return {"tune": tune, "status": "diverged", "seconds": time.perf_counter() - began}
+    except UserError as error:
+        if tune == DEPTHS[0]:
+            raise
+        return {"tune": tune, "status": "diverged" if isinstance(error, Diverged) else "failed", "why": str(error)}
     measured = {key: inner.document["results"][key] for key in ("validation", "epochs", "trained_parameters")}
     top1, count = measured["validation"]["top1"], run.document["data"]["counts"]["validation"]
     if top1 is not None:
@@ -74,7 +83,6 @@ def _try(run: Run, tune: str, left: int, spent: float, carry_out: Callable[[Run]
     return {
         "tune": tune,
         "status": "done",
-        "seconds": time.perf_counter() - began,
         "run": str(path.relative_to(run.path)),
         **measured,
     }

@@ -18,7 +18,6 @@ from sightline.core.hashing import sha256_file
 from sightline.core.machine import cpu_quota
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment, in_full, written
-from sightline.data.balance import class_weights
 from sightline.data.dataset import Dataset
 from sightline.data.loaders import Batch, Loader, PixelSource, Prepare, as_they_are
 from sightline.data.pixels import Pixels
@@ -64,12 +63,10 @@ class Material:
         return Augment(in_full(self.recipe.augment), len(self.dataset.classes))
 
     @property
-    def class_weights(self) -> np.ndarray:
-        """What a training picture of each class weighs, float64 [C]: the same unless classes are to be balanced."""
-        count = len(self.dataset.classes)
-        if self.recipe.balance == "none":
-            return np.ones(count)
-        return class_weights(self.dataset.labels(self.dataset.rows("train")), count)
+    def aim(self) -> Aim:
+        """What is wanted of a head, and what a training picture of each class weighs."""
+        labels = self.dataset.labels(self.dataset.rows("train"))
+        return Aim.of(self.recipe.balance, labels, len(self.dataset.classes))
 
     @property
     def last(self) -> Path:
@@ -154,7 +151,7 @@ def _fit_by_steps(material: Material) -> Fitted:
     usual = recipe if recipe.lr != "auto" else recipe.model_copy(update={"lr": recipe.usual_rate})
     model, optimizer = fabric.setup(part, usual.make_optimizer(part, thaw.share))
     batch = recipe.batch_size or 1
-    weights = torch.from_numpy(material.class_weights).float().to(fabric.device)
+    weights = torch.from_numpy(material.aim.weights).float().to(fabric.device)
     training = Training(
         fabric=fabric,
         network=network,
@@ -250,7 +247,7 @@ def _fit_head(material: Material) -> Fitted:
     speed = {"images_per_s": pictures / seconds, "waiting_frac": 0.0}
     history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]
     state = State(epoch=len(history), best_epoch=head.best + 1, seconds=seconds, history=history)
-    Journal(material.run).write(state)
+    Journal(material.run).write_all(state)
     return Fitted(state, graph, lambda split, rows: frozen.of(split)[frozen.places(rows, split)])
 
 
@@ -267,8 +264,7 @@ def _set_head(material: Material) -> tuple[Head, bytes, Frozen]:
         rows = dataset.rows(split)
         found = [frozen.of(split, view)[frozen.places(rows, split)] for view in range(views)]
         labelled[split] = Labelled(np.concatenate(found), np.tile(dataset.labels(rows), views))
-    aim = Aim(material.class_weights, recipe.judge)
-    head = fit_head(labelled["train"], labelled["validation"], aim)
+    head = fit_head(labelled["train"], labelled["validation"], material.aim, views=recipe.views)
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from sightline.data.balance import balanced_accuracy
+from sightline.data.balance import JUDGE, Balance, balanced_accuracy, class_weights
 
 STRENGTHS = tuple(10.0 ** (-power / 2) for power in range(0, 13))  # 1 to 1e-6
 PATIENCE = 2
@@ -55,17 +55,38 @@ class Aim:
     weights: np.ndarray
     judge: str = "top1"
 
+    @classmethod
+    def of(cls, balance: Balance, labels: np.ndarray, classes: int) -> Aim:
+        """What a training with this `balance` is after, on `labels` int [N] of so many `classes`."""
+        return cls(np.ones(classes) if balance == "none" else class_weights(labels, classes), JUDGE[balance])
 
-def fit_head(train: Labelled, validation: Labelled, aim: Aim) -> Head:
-    """The head that does best on `validation`; without one, on every fifth picture of `train`, then fitted to all."""
+
+def fit_head(train: Labelled, validation: Labelled, aim: Aim, *, views: int = 1) -> Head:
+    """The head that does best on `validation`; without one, on every fifth picture of `train`, then fitted to all.
+
+    `train` has so many `views` of each picture, one pass over the pictures after the other. The trials' validation
+    figures are None where there is none.
+    """
     if len(validation.labels):
         return _path(train, validation, aim)
-    held = np.arange(len(train.labels)) % HELD_OUT == HELD_OUT - 1
+    pictures = np.arange(len(train.labels)) % max(1, len(train.labels) // views)
+    held = pictures % HELD_OUT == HELD_OUT - 1
     if not held.any():
-        return _path(train, train, aim, STRENGTHS[:1])
+        return _unjudged(_path(train, train, aim, STRENGTHS[:1]))
     chosen = _path(those(train, ~held), those(train, held), aim)
     final = _path(train, train, aim, (chosen.trials[chosen.best]["l2"],))
-    return Head(final.weight, final.bias, chosen.trials, chosen.best)
+    return _unjudged(Head(final.weight, final.bias, chosen.trials, chosen.best))
+
+
+def _unjudged(head: Head) -> Head:
+    """`head` with what its trials were chosen by called "held_out", as that was no validation."""
+    trials = []
+    for trial in head.trials:
+        judged = {key: value for key, value in trial.items() if key.startswith("validation_")}
+        trials.append(
+            trial | dict.fromkeys(judged) | {key.replace("validation", "held_out"): judged[key] for key in judged}
+        )
+    return replace(head, trials=tuple(trials))
 
 
 def those(labelled: Labelled, which: np.ndarray) -> Labelled:

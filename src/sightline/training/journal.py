@@ -25,7 +25,15 @@ class Journal:
     def write(self, state: State) -> None:
         """Rewrite metrics.csv from the whole history, and add the last epoch to the events."""
         self.run.write_history(state.history)
-        row = state.history[-1]
+        self._add(state.history[-1])
+
+    def write_all(self, state: State) -> None:
+        """Write metrics.csv and the events of a whole history at once."""
+        self.run.write_history(state.history)
+        for row in state.history:
+            self._add(row)
+
+    def _add(self, row: dict[str, Any]) -> None:
         if self._events is None:
             self._events = self._open(row["epoch"])
         for group, names in CURVES.items():

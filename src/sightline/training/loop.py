@@ -50,7 +50,7 @@ class Training:
 
     `model` is what is called, `network` what checkpoints keep: the same, but where `model` is a part of it alone.
     `thaw` is called before a step with the share of the run that is done, `report` when an epoch's checkpoint is
-    written. `prepared` seconds of a budget were used up before the first step.
+    written. `prepared` seconds of a budget went by, this time, before the first step.
     `class_weights` float [C] say what a picture of each class counts in the loss; the same where there are none.
     """
 
@@ -74,6 +74,7 @@ class Training:
         state = State()
         if self.last.exists():
             state = load_checkpoint(self.last, self.network, self.optimizer)
+        state.prepared += self.prepared
         with torch.random.fork_rng(devices=[]), stop_signals() as stop:
             while not self.finished(state):
                 self.epoch(state, stop)
@@ -90,9 +91,11 @@ class Training:
         return self.checkpoints / "best.safetensors"
 
     def finished(self, state: State) -> bool:
-        """Whether epochs, budget or patience are used up."""
+        """Whether epochs, budget or patience are used up; not before something was learnt."""
+        if not state.history:
+            return False
         patience = self.recipe.patience
-        if patience and state.epoch - state.best_epoch >= patience and state.history:
+        if patience and state.epoch - state.best_epoch >= patience:
             return True
         return self.done(state) >= 1
 
@@ -108,7 +111,7 @@ class Training:
             raise ValueError("a recipe has epochs or a budget")
         running = time.perf_counter() - began if began is not None else 0.0
         with_validation = state.seconds / state.step_seconds if state.step_seconds else 1.0
-        return (self.prepared + state.seconds + running * with_validation) / spendable(self.recipe.budget_s)
+        return (state.prepared + state.seconds + running * with_validation) / spendable(self.recipe.budget_s)
 
     def epoch(self, state: State, stop: threading.Event) -> None:
         """The rest of one epoch, then validation, history and checkpoint."""
@@ -212,7 +215,7 @@ class Training:
         steps = state.epoch * self.loader.steps + state.step
         state.epoch, state.step, state.totals = state.epoch + 1, 0, {}
         row = {"epoch": state.epoch, "step": steps, "seconds": state.seconds}
-        state.history.append({**row, "lr": self.optimizer.param_groups[0]["lr"], **tally.means(), **measured})
+        state.history.append({**row, "lr": self._rate(), **tally.means(), **measured})
         score, loss = measured[f"validation_{self.recipe.judge}"], measured["validation_loss"]
         if score is None or (score, -loss) >= (state.best_score, -state.best_loss):
             state.best_epoch = state.epoch
@@ -225,16 +228,21 @@ class Training:
         """Raise Diverged when the losses so far do not sum to a number; the checkpoint before stays."""
         if math.isfinite(tally.totals()["loss"]):
             return
-        lr, step = self.optimizer.param_groups[0]["lr"], state.epoch * self.loader.steps + state.step
+        peak, step = float(self.recipe.lr or 0), state.epoch * self.loader.steps + state.step
         kept = (
             f"the network after epoch {state.epoch} is kept in {named(self.last)}"
             if state.epoch
             else "nothing was kept yet"
         )
         raise Diverged(
-            f"the loss stopped being a number by step {step} (epoch {state.epoch + 1}, learning rate {lr:.4g}): "
-            f"try --lr {lr / 10:.2g}; {kept}"
+            f"the loss stopped being a number by step {step} (epoch {state.epoch + 1}, learning rate "
+            f"{self._rate():.4g} of at most {peak:.4g}): try --lr {peak / 10:.2g}; {kept}"
         )
+
+    def _rate(self) -> float:
+        """The learning rate of the last step, where a parameter takes all of it."""
+        group = self.optimizer.param_groups[0]
+        return float(group["lr"] / group.get("share", 1.0))
 
     def _title(self, state: State) -> str:
         of = f"/{self.recipe.epochs}" if self.recipe.epochs else ""

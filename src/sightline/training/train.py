@@ -24,7 +24,7 @@ from sightline.models.pretrained import Weights
 from sightline.run import Run
 from sightline.training.calibration import calibrate
 from sightline.training.depths import try_depths
-from sightline.training.device import Device, make_fabric
+from sightline.training.device import Device, make_fabric, spoken
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.footprint import Footprint
 from sightline.training.inputs import fitting_size, grown, plain_preprocess, share_of
@@ -32,7 +32,7 @@ from sightline.training.loop import Diverged, Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import count
 
-CACHE_BYTES = 2 << 30
+CACHE_BYTES = 2_000_000_000
 
 
 def train(
@@ -55,6 +55,8 @@ def train(
     """
     arguments = arguments_of(dataset, arch, recipe, weights=weights, **options)
     make_fabric(arguments["device"], recipe.precision)  # a device that is not there is said before anything is written
+    if recipe.growing and not arguments["recipe"]["growing"]:
+        progress.note(f"{named(arch)} takes no pictures smaller than {arguments['size']} pixels: they do not grow")
     document = _document(dataset, arguments)
     if weights:
         document["weights"] = {**weights.provenance, "keys": _check(weights, dataset, arguments)}
@@ -103,6 +105,12 @@ def arguments_of(
             raise UserError(
                 "--recipe fast and Muon are for a network that has learnt nothing yet: leave them out with --weights"
             )
+        if recipe.zero_init:
+            raise UserError("--zero-init is how blank networks begin: leave it out with --weights")
+        if recipe.views > 1 and recipe.tune == "all":
+            raise UserError("--keep-views is for layers that are not trained: leave it out with --tune all")
+    elif recipe.views > 1:
+        raise UserError("--keep-views is for layers that are not trained: give --weights")
     elif recipe.tune:
         raise UserError(f"--tune {recipe.tune} needs a network that has learnt something: give --weights")
     size = size or fitting_size(dataset, rows, network.size)
@@ -204,10 +212,12 @@ def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progre
     try:
         if run.document["arguments"]["recipe"]["tune"] == "auto":
             return try_depths(run, lambda depth: _carry_out(depth, dataset, workers, progress))
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
         with PeakMemory() as memory, keeping_freed_memory():
             material = gather(run, dataset, workers, progress)
             fitted = fit(material)
-    except Interrupted:
+    except KeyboardInterrupt:  # in the loop with a checkpoint, before it with nothing to keep
         run.update(status="interrupted")
         raise Interrupted(f"`sightline train --resume {named(shlex.quote(str(run.path)))}` continues") from None
     except Diverged:
@@ -243,15 +253,16 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
             graph=calibrated.graph,
             experience=calibrated.experience,
         )
-    except UserError:  # answers that are not finite, from a loss that was
+    except UserError as error:  # answers that are not finite, from a loss that was
         run.update(status="diverged")
-        raise
+        raise Diverged(str(error)) from None
     trained, parameters = count(model.parameters())
     results = {
         "epochs": state.epoch,
         "steps": state.history[-1]["step"],
         "best_epoch": state.best_epoch,
         "lr": fitted.rate,
+        "device": spoken(arguments["device"]),
         "train_seconds": state.seconds,
         "train_images_per_s": float(np.median([row["images_per_s"] for row in state.history])),
         "waiting_frac": float(np.mean([row["waiting_frac"] for row in state.history])),
