@@ -155,8 +155,8 @@ def test_a_name_says_in_few_words_how_a_network_was_trained(digits: Dataset, tmp
         "prototype (augment=none)": 1,
         "prototype (augment=mirror+rotation) #1": 1,
         "prototype (augment=mirror+rotation) #2": 1,
-        "prototype (augment=none, tune=head, weights=mine.pth) #1": 2,
-        "prototype (augment=none, tune=head, weights=mine.pth) #2": 1,
+        "prototype (weights=mine.pth, augment=none, tune=head) #1": 2,
+        "prototype (weights=mine.pth, augment=none, tune=head) #2": 1,
     }
 
 

@@ -116,8 +116,9 @@ def test_seconds_before_an_interrupt_count(tmp_path: Path, clock: Callable[[floa
         try_depths(begun(tmp_path / "run", budget_s=305), Depths(outcome | {"gradual": Interrupted()}, clock))
     tried = Depths(outcome, clock)
     run = try_depths(Run.open(tmp_path / "run"), tried)
-    assert tried.budgets == {"gradual": SHORTEST * 2.5, "all": SHORTEST * 2.5}  # of the 100 that are left
-    assert [row["seconds"] for row in run.document["results"]["depths"]] == [5, 100, 150, 50]
+    assert tried.budgets == {"gradual": 100}  # as it was begun, and it takes all of it again
+    assert [row["seconds"] for row in run.document["results"]["depths"]] == [5, 100, 200, 0]
+    assert run.document["results"]["train_seconds"] == 305
 
 
 def test_without_validation_the_head_is_fitted(tmp_path: Path) -> None:

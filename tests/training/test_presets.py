@@ -50,7 +50,7 @@ def test_a_run_goes_on_with_the_recipe_and_the_options_it_was_begun_with(
     name: str, digits: Dataset, tmp_path: Path
 ) -> None:
     begun = api._recipe(3, None, [], {"recipe": name, "batch_size": 64})[0]
-    document = {"status": "interrupted", "seed": 0, "data": {"classes": list(digits.classes)}}
+    document = {"status": "interrupted", "seed": 0, "data": {"fingerprint": "f", "classes": list(digits.classes)}}
     run = Run.create(tmp_path / "run", {**document, "arguments": arguments_of(digits, "resnet20", begun)})
     assert differences(run, {"recipe": name, "epochs": 3, "batch": 64}) == []
     assert differences(run, {"recipe": name, "budget": "10m"})[0] == "--budget 10m (it has None)"
