@@ -1,30 +1,45 @@
-"""Every benchmark, one after the other, into bench/results/: `python bench/all.py [PICTURES]`.
+"""Every benchmark, one after the other, into bench/results/.
 
-PICTURES is a folder or archive of photos for the check of a folder; without it that one is left as it is. Wants an
-otherwise idle machine. bench/one_epoch.py, which trains every network for hours, is run by itself, and so is the
-course's experiment (bench/experiment.py says how).
+    python bench/all.py [--photos FILE] [--small FILE] [--weights FILE]
+
+Those that need pictures or weights are left as they are where these are not given: photos, a folder or archive of
+them; small pictures, such as CIFAR-10's; weights of a MobileNet v2. Wants an otherwise idle machine.
+bench/one_epoch.py, which trains every network for hours, is run by itself, and so is the course's experiment
+(bench/experiment.py says how).
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = ("demo", "anatomy", "train_step", "runtime", "zoo", "manifest_million")
+NEEDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("demo", "anatomy", "train_step", "runtime", "zoo", "manifest_million"), ()),
+    "check_folder": ("photos",),
+    "tune_head": ("photos", "weights"),
+    "views": ("photos", "weights"),
+    "loader": ("small", "photos"),
+    "time_to_accuracy": ("small",),
+}
 
 
 def main() -> None:
-    """Run them."""
+    """Run those that there is everything for."""
+    arguments = argparse.ArgumentParser(description="Every benchmark, one after the other, into bench/results/.")
+    for name in ("photos", "small", "weights"):
+        arguments.add_argument(f"--{name}")
+    given = vars(arguments.parse_args())
     results = HERE / "results"
     results.mkdir(exist_ok=True)
-    jobs: list[tuple[str, list[str]]] = [(name, []) for name in SCRIPTS]
-    jobs += [("check_folder", [source]) for source in sys.argv[1:2]]
-    for name, arguments in jobs:
-        print(f"== {name}", file=sys.stderr)
-        command = [sys.executable, str(HERE / f"{name}.py"), *arguments, "--json", str(results / f"{name}.json")]
-        subprocess.run(command, check=True)
+    for name, needs in NEEDS.items():
+        if all(given[need] for need in needs):
+            print(f"== {name}", file=sys.stderr)
+            files = [given[need] for need in needs]
+            command = [sys.executable, str(HERE / f"{name}.py"), *files, "--json", str(results / f"{name}.json")]
+            subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import torch
 from figures import Figure, parser, tell
 
 import sightline
+from sightline.api import export as export_weights
 from sightline.bundle import Bundle
 from sightline.core.machine import cpu_quota
 from sightline.data.dataset import Dataset
@@ -108,7 +109,7 @@ def main() -> None:
     torch.set_num_threads(cpu_quota())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first = sightline.export(None, folder / "first", weights=options.weights)
+        first = export_weights(options.weights, out=folder / "first")
         torch.manual_seed(0)
         second = export(
             create("resnet18", num_classes=len(first.classes)).eval(), arch="resnet18", stem="imagenet",

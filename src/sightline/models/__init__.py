@@ -143,7 +143,7 @@ def create(
 
 def check_size(name: str, size: int, *, stem: str | None = None, style: str = STYLES[0]) -> None:
     """UserError that says the smallest size when pictures of `size` x `size` pixels are too small for the network."""
-    if not _passes(_on_meta(name, stem, style), size):
+    if size < architecture(name).size and not _passes(_on_meta(name, stem, style), size):
         least = smallest_size(name, stem=stem, style=style)
         raise UserError(f"pictures of {size} pixels are too small for {named(name)}: resize them to {least} or more")
 

@@ -11,7 +11,11 @@ USUAL = "usual"
 
 
 def usual() -> dict[str, Any]:
-    """What `Recipe` does unless told: see there."""
+    """What `Recipe` does unless told: see there.
+
+    resnet20, 9 epochs of 9,001 CIFAR-10 pictures: 70.2 % of 500 test pictures (69.2 to 71.0, 5 seeds) in 127 s on two
+    processors of an AMD EPYC (`bench/time_to_accuracy.py cifar10_subset.zip`).
+    """
     return {}
 
 
@@ -22,6 +26,8 @@ def paper() -> dict[str, Any]:
     of 45,000 pictures), weight decay 0.0001 on every parameter, no label smoothing; a crop padded with black and a
     mirror. Their ResNet-110 begins at 0.01 until four fifths of the training pictures are no longer wrong:
     `paper_step_warm_up`. The mean that is taken off is that of a channel, theirs that of each pixel.
+
+    resnet20, cut to 12 epochs of those pictures: 63.0 % (62.2 to 64.6, 3 seeds) in 200 s there, by that command.
     """
     return {
         "epochs": 182,
@@ -43,6 +49,8 @@ def fast() -> dict[str, Any]:
 
     Muon on the filters of convolutions, and pictures that grow: of half the side for a third of the run, of three
     quarters for the next. Mirrored and no more, as a few epochs end before crops pay; the rest is `usual`.
+
+    resnet20, 4 epochs of those pictures: 72.4 % (71.2 to 74.2, 5 seeds) in 48 s there, by that command.
     """
     return {"optimizer": "muon", "growing": 0.7, "augment": "mirror"}
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightline.anatomy.macs import count_macs
 from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
 from sightline.core.machine import PeakMemory, describe, keeping_freed_memory, versions
@@ -122,6 +121,8 @@ def arguments_of(
     channels = (preprocess if weights else plain_preprocess(dataset, rows, size)).channels
 
     def most(batch: int) -> int:
+        if recipe.tune == "head":  # which takes no steps
+            return batch
         return Footprint.of(
             arch, classes=len(dataset.classes), channels=channels, size=size, stem=stem, style=style, device=device
         ).most(batch)
@@ -238,7 +239,7 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
     calibrated = calibrate(material, fitted)
     golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN_IMAGES]
     try:
-        export(
+        bundle = export(
             model.eval(),
             arch=run.arch,
             stem=arguments["stem"],
@@ -269,7 +270,7 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
         "peak_memory_bytes": peak_bytes,
         "parameters": parameters,
         "trained_parameters": trained,
-        "macs": count_macs(model, (1, preprocess.channels, preprocess.size, preprocess.size)),
+        "macs": bundle.card["macs"],
         "validation": validation,
         "collapsed": _collapsed(best, dataset),
         "calibration": calibrated.figures,
