@@ -115,7 +115,8 @@ def main() -> None:
         for peer in ("usual", "paper")
     ]
     train, test = (len(dataset.rows(split)) for split in ("train", "test"))
-    n = f"median of {options.seeds} seeds, or of those that decide it; {train:,} training pictures, {test:,} test pictures"
+    pictures = f"{train:,} training pictures, {test:,} test pictures"
+    n = f"median of {options.seeds} seeds, or of those that decide it; {pictures}"
     title = f"Time to {options.goal:.0%} on test from scratch, {options.arch}, each recipe at its shortest length"
     tell("time_to_accuracy", title, figures, n, options.json)
 
