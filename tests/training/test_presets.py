@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sightline import api
-from sightline.cli.train import differences
+from sightline.cli.resuming import differences
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
 from sightline.run import Run

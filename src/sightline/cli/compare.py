@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.output import Bars, print_json, print_line, print_table
+from sightline.cli.output import Bars, finish, print_line, print_table
 from sightline.cli.parameters import (
     ARCH_HELP,
     Augment,
@@ -32,7 +29,7 @@ from sightline.cli.parameters import (
     Side,
     ZeroInit,
 )
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError
 from sightline.core.wording import decimal, duration, interval, percent, rate, scaled, size, unbalanced
 
 
@@ -91,13 +88,7 @@ def command(
         out=out,
         progress=Bars(),
     )
-    document["command"] = shlex.join(["sightline", *sys.argv[1:]])
-    page = write_comparison(document, Path(document["path"]))
-    if json:
-        print_json({**document, "report": str(page)})
-        return
-    show(document)
-    print_line(f"report  {named(page)}")
+    finish(document, write_comparison, show, as_json=json)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.output import print_json, print_line, print_table
+from sightline.cli.output import print_line, print_table
 from sightline.core.errors import named
 from sightline.core.wording import UNKNOWN, duration, interval, percent, points, whole
 
@@ -27,20 +24,6 @@ Seeds = Annotated[
         min=1, help="For the learning curve: how often pictures are drawn, from a seed each.", show_default="1"
     ),
 ]
-
-
-def finish(document: dict[str, Any], *, json: bool) -> None:
-    """Write the page of a learning-curve document, and print the document or show it."""
-    from sightline.cli.pages import write_curve
-
-    document["command"] = shlex.join(["sightline", *sys.argv[1:]])
-    page = write_curve(document, Path(document["path"]))
-    if json:
-        print_json({**document, "report": str(page)})
-        return
-    show(document)
-    print_line(f"runs    {named(document['path'])}")
-    print_line(f"report  {named(page)}")
 
 
 def show(document: dict[str, Any]) -> None:
@@ -79,3 +62,4 @@ def show(document: dict[str, Any]) -> None:
     print_table(title, columns, rows, left=())
     for finding in document["findings"]:
         print_line(f"- {finding}")
+    print_line(f"runs    {named(document['path'])}")

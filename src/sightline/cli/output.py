@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -100,3 +102,19 @@ class Bars:
     def note(self, text: str) -> None:
         """A line among those of the tasks."""
         note(text)
+
+
+def finish(
+    document: dict[str, Any],
+    write: Callable[[dict[str, Any], Path], Path],
+    show: Callable[[dict[str, Any]], None],
+    *,
+    as_json: bool,
+) -> None:
+    """Write the page of a `document` into its path, and print the document, or show it and say where the page is."""
+    document["command"] = shlex.join(["sightline", *sys.argv[1:]])
+    page = write(document, Path(document["path"]))
+    if as_json:
+        return print_json({**document, "report": str(page)})
+    show(document)
+    print_line(f"report  {named(page)}")

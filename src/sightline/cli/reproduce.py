@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from sightline.cli import compare
-from sightline.cli.output import Bars, print_json, print_line
+from sightline.cli.output import Bars, finish, print_line
 from sightline.cli.parameters import DATA_HELP, Batch, Device, Json, Lr, Out, Precision, Preset, Seed, ZeroInit
-from sightline.core.errors import named
 
 
 def command(
@@ -66,13 +62,7 @@ def command(
         out=out,
         progress=Bars(),
     )
-    document["command"] = shlex.join(["sightline", *sys.argv[1:]])
-    page = write_experiment(document, Path(document["path"]))
-    if json:
-        print_json({**document, "report": str(page)})
-        return
-    show(document)
-    print_line(f"report  {named(page)}")
+    finish(document, write_experiment, show, as_json=json)
 
 
 def show(document: dict[str, Any]) -> None:

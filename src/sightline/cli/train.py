@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.curve import LearningCurve, Seeds, finish
+from sightline.cli.curve import LearningCurve, Seeds
+from sightline.cli.curve import show as show_curve
 from sightline.cli.export import became
-from sightline.cli.output import Bars, note, print_json, print_line, print_table
+from sightline.cli.output import Bars, finish, print_json, print_line, print_table
 from sightline.cli.parameters import (
     ARCH_HELP,
     DATA_HELP,
@@ -49,13 +49,12 @@ from sightline.cli.parameters import (
     Workers,
     ZeroInit,
 )
-from sightline.core.errors import UserError, named
+from sightline.cli.resuming import resumed
+from sightline.core.errors import UserError
 from sightline.core.wording import duration, interval, percent, rate, scaled, size, unbalanced, whole
 
 if TYPE_CHECKING:
     from sightline.run import Run
-
-OPTIONS = {"data": "DATA", "side": "--size"}  # parameters whose option has another name
 
 
 def command(
@@ -151,7 +150,9 @@ def command(
             progress=Bars(),
         )
         if learning_curve:
-            return finish(made, json=json)
+            from sightline.cli.pages import write_curve
+
+            return finish(made, write_curve, show_curve, as_json=json)
         run = made
     evaluation = api.evaluate(run, progress=Bars()) if run.document["data"]["counts"]["test"] else None
     if json:
@@ -166,99 +167,13 @@ def given(ctx: typer.Context) -> dict[str, Any]:
     return {name: ctx.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
-def resumed(name: str, wanted: dict[str, Any], workers: int | None) -> Run:
-    """The run `name`, carried on to its end. Its own options hold; UserError names what is `wanted` otherwise."""
-    from sightline.run import Run
-    from sightline.training import resume
-
-    run = Run.open(name)
-    differing = differences(run, wanted)
-    if differing:
-        raise UserError(
-            f"{named(run.path)} was begun otherwise: {', '.join(differing)}; leave that out to go on with it, or train "
-            "a new run"
-        )
-    note(f"resuming {named(run.path)}")
-    return resume(run, workers=workers, progress=Bars())
-
-
-def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
-    """Every parameter `wanted` that is not what `run` was begun with, as "--lr 0.2 (it has 0.1)"."""
-    from sightline.training.presets import preset
-    from sightline.training.recipe import Recipe, seconds
-
-    def distortions(text: str) -> Any:
-        """Those that `text` comes to, where the run has what it comes to: a preset leaves out what does not suit."""
-        asked = Recipe.of(**arguments["recipe"] | {"augment": text})
-        classes = tuple(run.document["data"]["classes"])
-        come_to = [asked.fitted(1, classes, channels=channels).model_dump()["augment"] for channels in (1, 3)]
-        return has["augment"] if has["augment"] in come_to else text
-
-    arguments = run.document["arguments"]
-    has = {
-        **arguments,
-        **arguments["recipe"],
-        "batch": arguments["recipe"]["batch_size"],
-        "budget": arguments["recipe"]["budget_s"],
-        "cache_budget": arguments["cache_bytes"] / 1e9,
-        "keep_views": arguments["recipe"]["views"],
-        "out": str(run.path.resolve()),
-        "side": arguments["size"],
-        "weights": arguments.get("weights", {}).get("source"),
-    }
-    read: dict[str, Callable[[Any], Any]] = {
-        "augment": distortions,
-        "budget": seconds,
-        "data": os.path.abspath,
-        "lr": _number,
-        "out": lambda path: str(path.resolve()),
-        "weights": lambda text: text if text == has["weights"] else os.path.abspath(text),
-    }
-
-    def differs(name: str, value: Any) -> bool:
-        return read.get(name, lambda value: value)(value) != has.get(name)
-
-    found = [
-        f"{OPTIONS.get(name, '--' + name.replace('_', '-'))} {named(str(value))} (it has {_told(has.get(name))})"
-        for name, value in wanted.items()
-        if name != "recipe" and differs(name, value)
-    ]
-    if "recipe" in wanted:
-        others = _others(preset(wanted["recipe"]), wanted)
-        mine = [f"{name} {_told(has.get(name))}" for name, value in others.items() if differs(name, value)]
-        found += [f"--recipe {wanted['recipe']} (it has {', '.join(mine)})"] if mine else []
-    return found
-
-
-def _others(fields: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """The `fields` of a recipe for which nothing else is `wanted`, and that no network or data changes."""
-    spoken = {"batch" if name == "batch_size" else name: value for name, value in fields.items()}
-    length = {"epochs", "budget"} & wanted.keys()
-    return {
-        name: value
-        for name, value in spoken.items()
-        if name not in wanted and name != "growing" and not (length and name == "epochs")
-    }
-
-
-def _told(value: Any) -> str:
-    """A value of a run's arguments, of a list of distortions their names."""
-    return ", ".join(name for entry in value for name in entry) if isinstance(value, list) else named(str(value))
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def show(run: Run, evaluation: dict[str, Any] | None) -> None:
     """The run's figures and where they are."""
     results = run.document["results"]
     parameters, trained = results["parameters"], results.get("trained_parameters", results["parameters"])
     frozen = f", {scaled(trained)} of them trained" if trained < parameters else ""
-    steps = "penalties" if run.document["arguments"]["recipe"].get("tune") == "head" else "epochs"
+    tunes = [depth["tune"] for depth in results.get("depths", []) if depth["chosen"]]
+    steps = "penalties" if "head" in (*tunes, run.document["arguments"]["recipe"].get("tune")) else "epochs"
     rows = [
         ["validation top-1", percent(results["validation"]["top1"])],
         ["parameters", scaled(parameters) + frozen],

@@ -75,7 +75,8 @@ def learning_curve(
         for pictures, share in shares.items():
             one = _as_long(recipe.model_copy(update={"seed": seed}), pictures, max(shares), batch)
             path = out / f"{arch}-n{pictures}-s{seed}"
-            with _one_line(progress, f"{pictures:,} pictures, seed {seed}") as part:
+            with progress.task(f"{pictures:,} pictures, seed {seed}", None) as advance:
+                part = _Steps(advance)
                 run = trained(dataset, arch, one, path, workers=workers, progress=part, share=share, **options)
                 network.append(_trial(run, dataset, split, share, part))
                 part.advance(0, **{split: percent(float(network[-1].right.mean()))})
@@ -131,15 +132,10 @@ def _as_long(recipe: Recipe, pictures: int, everything: int, whole: int) -> Reci
     return recipe.model_copy(update={"batch_size": batch, **longer})
 
 
-@contextmanager
-def _one_line(progress: Progress, title: str) -> Iterator[_Steps]:
-    """A Progress whose tasks are steps of one task of `progress`."""
-    with progress.task(title, None) as advance:
-        yield _Steps(advance)
-
-
 @dataclass(frozen=True)
 class _Steps:
+    """A Progress whose tasks are steps of one task, which `advance` moves on."""
+
     advance: Advance
 
     @contextmanager
