@@ -22,7 +22,7 @@ from figures import Figure, parser, tell
 
 from sightline.core.machine import cpu_quota
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import to_onnx
+from sightline.exporting.onnx import to_onnx
 from sightline.models import ARCHITECTURES, create
 from sightline.runtime import Session
 

@@ -27,8 +27,8 @@ from sightline.bundle import Bundle
 from sightline.core.machine import cpu_quota
 from sightline.data.dataset import Dataset
 from sightline.data.pixels import Pixels
-from sightline.export.combined import combine
-from sightline.export.onnx import export
+from sightline.exporting.combined import combine
+from sightline.exporting.onnx import export
 from sightline.models import create
 from sightline.runtime import Session
 

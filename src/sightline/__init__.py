@@ -1,7 +1,7 @@
 """Sightline: a folder of pictures to a trained, compared, explained, searchable and served convolutional network.
 
-The verbs (`prepare`, `train`, `learning_curve`, `compare`, `reproduce`, `evaluate`, `load`, `index`) and the nouns are
-loaded when they are first asked for, so importing the package costs nothing.
+The verbs (`prepare`, `train`, `learning_curve`, `compare`, `reproduce`, `evaluate`, `export`, `load`, `index`) and the
+nouns are loaded when they are first asked for, so importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _HOMES = {
     "UserError": "sightline.core.errors",
     "compare": "sightline.api",
     "evaluate": "sightline.api",
+    "export": "sightline.api",
     "index": "sightline.api",
     "learning_curve": "sightline.api",
     "load": "sightline.api",

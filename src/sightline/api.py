@@ -155,7 +155,7 @@ def reproduce(
     same call again goes on with them. `options` are `compare`'s. Returns the experiment document, with `path`, the
     directory of the Runs.
     """
-    from sightline.training import inception_vs_resnet as asked
+    from sightline import inception_vs_resnet as asked
     from sightline.training.recipe import seconds
 
     if experiment != asked.NAME:
@@ -222,10 +222,12 @@ def evaluate(
     dataset = prepare(_own_data(sources) if data is None else data, progress=progress)
     if alone:
         return measure(sources[0], dataset, split, progress, reject=reject, unlike=unlike)
-    from sightline.combining import Wish, survey
+    from sightline.combining import Ensembling, compare_combinations
 
-    wish = Wish(str(views), tuple(scales), average or "probabilities", fit_weights)  # type: ignore[arg-type]
-    return survey(sources, dataset, split, wish, save=Path(save) if save else None, progress=progress)
+    ensembling = Ensembling(str(views), tuple(scales), average or "probabilities", fit_weights)  # type: ignore[arg-type]
+    return compare_combinations(
+        sources, dataset, split, ensembling, save=Path(save) if save else None, progress=progress
+    )
 
 
 def export(
@@ -243,8 +245,8 @@ def export(
     A file that says its network needs no `arch`. `classes` are the names in order, or a file of them; "0", "1" ... if
     not given.
     """
-    from sightline.export.classes import read_class_names
-    from sightline.export.pretrained import export_weights
+    from sightline.exporting.classes import read_class_names
+    from sightline.exporting.pretrained import export_weights
     from sightline.models.pretrained import find_weights
 
     check_vacant(Path(out))  # before what may be a long download

@@ -1,4 +1,4 @@
-"""What many views and many networks bring: combinations are made (`export`), measured and compared (`evaluation`)."""
+"""What many views and many networks bring: combinations made by `exporting`, measured and compared by `evaluation`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
 from sightline.evaluation.answers import answer, check_classes, opened
-from sightline.evaluation.combination import Board, best, fit_weights
+from sightline.evaluation.combination import Table, best, fit_weights
 from sightline.evaluation.comparison import foreign
-from sightline.export.averaging import Average
-from sightline.export.combined import check, combine
-from sightline.export.views import spoken
+from sightline.exporting.averaging import Average
+from sightline.exporting.combined import check, combine
+from sightline.exporting.views import spoken
 from sightline.run import Run
 
 
 @dataclass(frozen=True)
-class Wish:
+class Ensembling:
     """What to combine: `views` at `scales` of each network, how to average, whether to fit the networks' weights."""
 
     views: str
@@ -40,8 +40,8 @@ class Wish:
         return f"{of} ({said})" if said else of
 
 
-def survey(
-    sources: Sequence[Run | Bundle], dataset: Dataset, split: str, wish: Wish, *, save: Path | None = None,
+def compare_combinations(
+    sources: Sequence[Run | Bundle], dataset: Dataset, split: str, ensembling: Ensembling, *, save: Path | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:  # fmt: skip
     """The combination document of `sources` on a split of `dataset`; its last row is written as a Bundle to `save`.
@@ -54,38 +54,38 @@ def survey(
     bundles, keeps = zip(*map(opened, sources), strict=True)
     for bundle in bundles:
         check_classes(bundle, dataset)
-    check(bundles, average=wish.average, **wish.look)
-    if wish.fitted and not len(dataset.rows("validation")):
+    check(bundles, average=ensembling.average, **ensembling.look)
+    if ensembling.fitted and not len(dataset.rows("validation")):
         raise UserError(f"{named(dataset.name)} has no validation pictures to fit weights on: leave --fit-weights out")
-    board = Board(dataset, split, progress)
-    singles = [board.add(*of) for of in zip(names, ([path] for path in paths), bundles, keeps, strict=True)]
+    table = Table(dataset, split, progress)
+    singles = [table.add(*of) for of in zip(names, ([path] for path in paths), bundles, keeps, strict=True)]
     validation = {}
     for name, path, single, bundle, keep in zip(names, paths, singles, bundles, keeps, strict=True):
-        if wish.name(name) != name:
-            made = combine([bundle], average=wish.average, **wish.look)
+        if ensembling.name(name) != name:
+            made = combine([bundle], average=ensembling.average, **ensembling.look)
             bundle, keep = made.bundle, None
-            board.add(wish.name(name), [path], bundle, against=single)
-        if wish.fitted:
+            table.add(ensembling.name(name), [path], bundle, against=single)
+        if ensembling.fitted:
             validation[name] = answer(bundle, dataset, "validation", progress, keep=keep)
-    fitted = fit_weights(validation, wish.average) if wish.fitted else None
-    for name, how in _ensembles(wish, len(bundles), fitted).items():
-        made = combine(bundles, average=wish.average, **how)
-        board.add(name, paths, made.bundle, against=best(singles))
-    document = board.document(foreign(sources, dataset), fitted)
+    fitted = fit_weights(validation, ensembling.average) if ensembling.fitted else None
+    for name, how in _ensembles(ensembling, len(bundles), fitted).items():
+        made = combine(bundles, average=ensembling.average, **how)
+        table.add(name, paths, made.bundle, against=best(singles))
+    document = table.document(foreign(sources, dataset), fitted)
     if save:
         reached = {key: document["rows"][-1][key] for key in ("n", "top1", "log_loss")}
         document["bundle"] = str(made.save(save, {split: reached}).path)
     return document
 
 
-def _ensembles(wish: Wish, count: int, fitted: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+def _ensembles(ensembling: Ensembling, count: int, fitted: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     """The combinations of all `count` networks by their names, each with `combine`'s options for it."""
     if count == 1:
         return {}
-    mean = f"mean {'logits ' if wish.average == 'logits' else ''}of {count} networks"
-    found = {mean: {}, wish.name(mean): wish.look}
+    mean = f"mean {'logits ' if ensembling.average == 'logits' else ''}of {count} networks"
+    found = {mean: {}, ensembling.name(mean): ensembling.look}
     if fitted:
-        found[wish.name(f"fitted {mean}")] = {**wish.look, "weights": list(fitted["weights"].values())}
+        found[ensembling.name(f"fitted {mean}")] = {**ensembling.look, "weights": list(fitted["weights"].values())}
     return found
 
 

@@ -12,7 +12,7 @@ from scipy.special import log_softmax
 
 from sightline.data.dataset import Dataset
 from sightline.evaluation.answers import Answers, answer
-from sightline.evaluation.combination import Board, best, fit_weights
+from sightline.evaluation.combination import Table, best, fit_weights
 from sightline.evaluation.metrics import measure, pair
 from tests.tiny_network import make_bundle, make_run
 
@@ -84,12 +84,12 @@ def test_a_network_that_is_sure_and_wrong_gives_no_infinite_loss(labels: np.ndar
 
 @pytest.fixture(scope="module")
 def document(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    place = tmp_path_factory.mktemp("board")
-    board = Board(digits, "test")
-    worse = board.add("worse", ["runs/worse"], make_bundle(place / "worse", digits, noise=0.3), None)
-    better = board.add("better", ["runs/better"], make_bundle(place / "better", digits), None, against=worse)
+    place = tmp_path_factory.mktemp("table")
+    table = Table(digits, "test")
+    worse = table.add("worse", ["runs/worse"], make_bundle(place / "worse", digits, noise=0.3), None)
+    better = table.add("better", ["runs/better"], make_bundle(place / "better", digits), None, against=worse)
     assert best([worse, better]) is best([better, worse]) is better
-    return board.document(["a note"], None)
+    return table.document(["a note"], None)
 
 
 def test_a_row_measures_and_stands_beside_another(document: dict[str, Any], digits: Dataset, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_finding_says_what_it_brings(document: dict[str, Any]) -> None:
 
 def test_answers_of_a_run_are_kept_and_of_a_bundle_are_not(digits: Dataset, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", digits)
-    board = Board(digits, "test")
-    board.add("run", ["run"], run.bundle(), run.path)
-    board.add("bundle", ["bundle"], make_bundle(tmp_path / "bundle", digits), None)
+    table = Table(digits, "test")
+    table.add("run", ["run"], run.bundle(), run.path)
+    table.add("bundle", ["bundle"], make_bundle(tmp_path / "bundle", digits), None)
     assert [path.parent.name for path in tmp_path.rglob("answers-*")] == ["run"]

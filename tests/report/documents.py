@@ -59,7 +59,7 @@ def dataset(classes: list[str] | None = None) -> dict[str, Any]:
 
 def experiment(seeds: int = 3) -> dict[str, Any]:
     """The course's experiment around a made comparison of its two networks."""
-    from sightline.training.inception_vs_resnet import NETWORKS, outcome
+    from sightline.inception_vs_resnet import NETWORKS, outcome
 
     compared = comparison(NETWORKS, seeds=seeds)
     document = outcome(compared, budget_s=600, size=32, on="2 processors")

@@ -9,7 +9,7 @@ from sightline.data.dataset import Dataset
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.training.handmade import describe, features
-from sightline.training.head import Aim, Labelled, fit_head
+from sightline.training.head import Aim, Embedded, fit_head
 
 COLOURS = 8 * 4 * 4
 
@@ -85,7 +85,7 @@ def test_a_linear_classifier_learns_digits_from_them(digits: Dataset) -> None:
     known = {}
     for split in ("train", "validation", "test"):
         rows = digits.rows(split)
-        known[split] = Labelled(features(pixels.read(rows)), digits.labels(rows))
+        known[split] = Embedded(features(pixels.read(rows)), digits.labels(rows))
     head = fit_head(known["train"], known["validation"], Aim(np.ones(10)))
     said = (known["test"].embeddings @ head.weight.T + head.bias).argmax(axis=1)
     assert (said == known["test"].labels).mean() > 0.9

@@ -11,19 +11,19 @@ from torch.nn import functional
 
 from sightline.data.balance import class_weights
 from sightline.training import head as head_module
-from sightline.training.head import Aim, Labelled, Space, fit_head, optimum
+from sightline.training.head import Aim, Embedded, Space, fit_head, optimum
 
 EVEN = Aim(np.ones(3))
 
 
-def clouds(count: int, dims: int, classes: int = 3, seed: int = 0, spread: float = 2.0) -> Labelled:
+def clouds(count: int, dims: int, classes: int = 3, seed: int = 0, spread: float = 2.0) -> Embedded:
     """Embeddings around a centre a class, in directions of very different size, off the origin; one is constant."""
     random = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(size=(classes, dims))
     labels = random.integers(0, classes, count)
     x = (centres[labels] + spread * random.normal(size=(count, dims))) * np.geomspace(0.01, 10, dims) + 3
     x[:, 0] = 0.5
-    return Labelled(x.astype(np.float32), labels)
+    return Embedded(x.astype(np.float32), labels)
 
 
 @pytest.mark.parametrize(("count", "dims"), [(40, 60), (200, 12)])
@@ -51,7 +51,7 @@ def test_a_weighted_head_is_scikit_learns() -> None:
     """Classes of very different size, each picture weighed by the inverse of how frequent its class is."""
     whole, judge = clouds(300, 12), clouds(50, 12, seed=1)
     kept = np.random.default_rng(0).random(300) < np.array([1, 0.15, 0.08])[whole.labels]
-    train = Labelled(whole.embeddings[kept], whole.labels[kept])
+    train = Embedded(whole.embeddings[kept], whole.labels[kept])
     head = fit_head(train, judge, Aim(class_weights(train.labels, 3)))
     l2 = head.trials[head.best]["l2"]
     x, z = train.embeddings.astype(np.float64), judge.embeddings.astype(np.float64)
@@ -86,8 +86,8 @@ def test_the_penalty_is_the_one_that_validation_likes_best() -> None:
 
 
 def test_without_validation_no_view_of_a_held_out_picture_is_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    train, none = clouds(33, 5), Labelled(np.zeros((0, 5), np.float32), np.zeros(0, np.int64))
-    three = Labelled(np.tile(train.embeddings, (3, 1)), np.tile(train.labels, 3))
+    train, none = clouds(33, 5), Embedded(np.zeros((0, 5), np.float32), np.zeros(0, np.int64))
+    three = Embedded(np.tile(train.embeddings, (3, 1)), np.tile(train.labels, 3))
     seen, plain = [], head_module._path
     monkeypatch.setattr(
         head_module, "_path", lambda learnt, judge, *more: seen.append((learnt, judge)) or plain(learnt, judge, *more)
@@ -101,7 +101,7 @@ def test_without_validation_no_view_of_a_held_out_picture_is_learnt_from(monkeyp
 
 def test_without_validation_a_fifth_chooses_and_all_are_fitted() -> None:
     train = clouds(60, 8)
-    head = fit_head(train, Labelled(train.embeddings[:0], train.labels[:0]), EVEN)
+    head = fit_head(train, Embedded(train.embeddings[:0], train.labels[:0]), EVEN)
     space = Space.of(train.embeddings)
     x, y = space.coordinates(train.embeddings), torch.from_numpy(train.labels)
     start = torch.zeros(3, x.shape[1], dtype=x.dtype), torch.zeros(3, dtype=x.dtype)
@@ -111,6 +111,6 @@ def test_without_validation_a_fifth_chooses_and_all_are_fitted() -> None:
 
 def test_one_picture_or_one_class_is_enough() -> None:
     one = clouds(1, 5)
-    empty = Labelled(one.embeddings[:0], one.labels[:0])
+    empty = Embedded(one.embeddings[:0], one.labels[:0])
     assert fit_head(one, empty, EVEN).weight.shape == (3, 5)
     assert np.isfinite(fit_head(one, one, EVEN).weight).all()

@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True, eq=False)
-class Board:
+class Table:
     """The rows measured so far on one `split` of `dataset`."""
 
     dataset: Dataset

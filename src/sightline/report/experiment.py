@@ -23,7 +23,7 @@ LEFT_OUT = ("FLOPs (2 × MACs)", "in int8")  # totals that are others times a nu
 
 
 def experiment_sections(document: Document) -> list[Section]:
-    """All sections of an experiment document (`training.inception_vs_resnet`), in reading order."""
+    """All sections of an experiment document (`inception_vs_resnet`), in reading order."""
     compared = {section.anchor: section for section in comparison_sections(document["comparison"])}
     question = {"question": document["question"], "setup": document["setup"]}
     limits = {"limits": document["limits"]}

@@ -15,7 +15,7 @@ import torch
 from sightline.bundle import softmax
 from sightline.evaluation.metrics import Metrics, measure
 from sightline.experience import Experience
-from sightline.export.onnx import with_head
+from sightline.exporting.onnx import with_head
 from sightline.training.fit import Fitted, Material
 from sightline.training.temperature import fit_temperature
 

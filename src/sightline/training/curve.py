@@ -38,7 +38,7 @@ from sightline.training import handmade
 from sightline.training.campaign import trained
 from sightline.training.fit import embeddings
 from sightline.training.frozen import Frozen
-from sightline.training.head import Aim, Labelled, fit_head, those
+from sightline.training.head import Aim, Embedded, fit_head, those
 from sightline.training.recipe import Recipe
 from sightline.training.train import arguments_of
 
@@ -199,7 +199,7 @@ def _by_hand(
     dataset, preprocess = pixels.dataset, pixels.preprocess
     source = {"pixels": preprocess.key(), "handmade": handmade.describe(preprocess.size, preprocess.channels)}
     frozen = Frozen(pixels, handmade.features, source, progress)
-    known = {name: Labelled(np.array(frozen.of(name)), dataset.labels(dataset.rows(name))) for name in SPLITS}
+    known = {name: Embedded(np.array(frozen.of(name)), dataset.labels(dataset.rows(name))) for name in SPLITS}
     trials: list[Trial] = []
     with progress.task("hand-engineered", len(shares) * len(seeds), "trainings") as advance:
         for seed, share in itertools.product(seeds, shares):
@@ -215,7 +215,7 @@ def _by_hand(
     return trials
 
 
-def _fitted(train: Labelled, validation: Labelled, measured: Labelled, aim: Aim, share: float, seed: int) -> Trial:
+def _fitted(train: Embedded, validation: Embedded, measured: Embedded, aim: Aim, share: float, seed: int) -> Trial:
     """A linear classifier of hand-engineered features."""
     began = time.perf_counter()
     head = fit_head(train, validation, aim)

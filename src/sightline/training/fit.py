@@ -22,7 +22,7 @@ from sightline.data.dataset import Dataset
 from sightline.data.loaders import Batch, Loader, PixelSource, Prepare, as_they_are
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import kept_graph, to_onnx
+from sightline.exporting.onnx import kept_graph, to_onnx
 from sightline.models import Network, create
 from sightline.models.layers import silence_branches
 from sightline.models.pretrained import locate
@@ -31,8 +31,8 @@ from sightline.run import Run
 from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
-from sightline.training.frozen import BATCH, Frozen, Views
-from sightline.training.head import Aim, Head, Labelled, fit_head
+from sightline.training.frozen import BATCH, Frozen, Passes
+from sightline.training.head import Aim, Embedded, Head, fit_head
 from sightline.training.inputs import Normalise, normalised, plain_preprocess, share_of
 from sightline.training.journal import Journal
 from sightline.training.loop import LAST, Training
@@ -233,7 +233,7 @@ def _source(material: Material, begin: int, split: str) -> tuple[PixelSource, np
     source = {**origin(material.run), "begin": begin}
     frozen = Frozen(material.pixels, torch.inference_mode()(maps), source, **_distorting(material))
     count = material.recipe.views if split == "train" else 1
-    views = Views([frozen.of(split, view) for view in range(count)])
+    views = Passes([frozen.of(split, view) for view in range(count)])
     return views, views.rows(frozen.places(rows, split)), np.tile(labels, count)
 
 
@@ -259,12 +259,12 @@ def _set_head(material: Material) -> tuple[Head, bytes, Frozen]:
     network, dataset, recipe = material.network.eval(), material.dataset, material.recipe
     graph, session = kept_graph(network, material.preprocess, origin(material.run))
     frozen = embeddings(material.run, material.pixels, session, **_distorting(material))
-    labelled = {}
+    embedded = {}
     for split, views in (("train", recipe.views), ("validation", 1)):
         rows = dataset.rows(split)
         found = [frozen.of(split, view)[frozen.places(rows, split)] for view in range(views)]
-        labelled[split] = Labelled(np.concatenate(found), np.tile(dataset.labels(rows), views))
-    head = fit_head(labelled["train"], labelled["validation"], material.aim, views=recipe.views)
+        embedded[split] = Embedded(np.concatenate(found), np.tile(dataset.labels(rows), views))
+    head = fit_head(embedded["train"], embedded["validation"], material.aim, views=recipe.views)
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))

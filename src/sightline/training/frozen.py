@@ -72,7 +72,7 @@ class Frozen:
 
 
 @dataclass(frozen=True)
-class Views:
+class Passes:
     """Several arrays of one length as a source of pixels: row r is row r % N of view r // N."""
 
     views: Sequence[np.ndarray]

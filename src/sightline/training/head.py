@@ -38,7 +38,7 @@ class Head:
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class Embedded:
     """Embeddings float32 [N, D] and their classes int64 [N]."""
 
     embeddings: np.ndarray
@@ -61,7 +61,7 @@ class Aim:
         return cls(np.ones(classes) if balance == "none" else class_weights(labels, classes), JUDGE[balance])
 
 
-def fit_head(train: Labelled, validation: Labelled, aim: Aim, *, views: int = 1) -> Head:
+def fit_head(train: Embedded, validation: Embedded, aim: Aim, *, views: int = 1) -> Head:
     """The head that does best on `validation`; without one, on every fifth picture of `train`, then fitted to all.
 
     `train` has so many `views` of each picture, one pass over the pictures after the other. The trials' validation
@@ -89,12 +89,12 @@ def _unjudged(head: Head) -> Head:
     return replace(head, trials=tuple(trials))
 
 
-def those(labelled: Labelled, which: np.ndarray) -> Labelled:
-    """The part of `labelled` at the places `which`."""
-    return Labelled(labelled.embeddings[which], labelled.labels[which])
+def those(embedded: Embedded, which: np.ndarray) -> Embedded:
+    """The part of `embedded` at the places `which`."""
+    return Embedded(embedded.embeddings[which], embedded.labels[which])
 
 
-def _path(train: Labelled, judge: Labelled, aim: Aim, strengths: tuple[float, ...] = STRENGTHS) -> Head:
+def _path(train: Embedded, judge: Embedded, aim: Aim, strengths: tuple[float, ...] = STRENGTHS) -> Head:
     """Fit with each of `strengths`, and keep the best on `judge`: the highest figure aimed at, then the lowest loss."""
     began = time.perf_counter()
     space, wanted, judged = Space.of(train.embeddings), torch.from_numpy(train.labels), torch.from_numpy(judge.labels)

@@ -17,7 +17,7 @@ from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
 from sightline.data.preprocess import Preprocess
 from sightline.evaluation.collapse import Spread
-from sightline.export.onnx import export
+from sightline.exporting.onnx import export
 from sightline.models import STYLES, architecture, check_size, learns_from_one
 from sightline.models.pretrained import Weights
 from sightline.run import Run

@@ -1,5 +1,5 @@
 """From a trained network to a Bundle."""
 
-from sightline.export.onnx import export as export
+from sightline.exporting.onnx import export as export
 
 __all__ = ["export"]

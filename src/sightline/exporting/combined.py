@@ -21,11 +21,11 @@ from sightline.bundle import GRAPH, WEIGHTS, Bundle, write_bundle
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_bytes
 from sightline.core.machine import versions
-from sightline.export.assembly import OPSET
-from sightline.export.averaging import Average, averaged
-from sightline.export.dense import check_dense
-from sightline.export.member import Member, golden_pictures
-from sightline.export.views import shared_picture, spoken
+from sightline.exporting.assembly import OPSET
+from sightline.exporting.averaging import Average, averaged
+from sightline.exporting.dense import check_dense
+from sightline.exporting.member import Member, golden_pictures
+from sightline.exporting.views import shared_picture, spoken
 from sightline.runtime import Session
 
 

@@ -17,7 +17,7 @@ from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.pictures import open_picture
 from sightline.data.preprocess import Preprocess
-from sightline.export.pretrained import golden_pictures
+from sightline.exporting.pretrained import golden_pictures
 from tests.weights import write_weights
 
 

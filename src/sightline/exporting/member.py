@@ -18,9 +18,9 @@ from PIL import Image
 
 from sightline.bundle import GOLDEN, GRAPH, Bundle, read_golden
 from sightline.data.preprocess import Preprocess
-from sightline.export.assembly import OPSET
-from sightline.export.dense import dense_graph
-from sightline.export.views import View
+from sightline.exporting.assembly import OPSET
+from sightline.exporting.dense import dense_graph
+from sightline.exporting.views import View
 from sightline.runtime import CACHE, PICTURE_BYTES
 
 TOGETHER = 32  # views that go through a network at once where whole batches serve it best

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sightline.core.errors import UserError
-from sightline.export.classes import read_class_names
+from sightline.exporting.classes import read_class_names
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from PIL import Image
 from sightline import api
 from sightline.bundle import Bundle
 from sightline.evaluation.metrics import mcnemar
-from sightline.export.combined import combine
-from tests.export.test_pretrained import described_mobilenet, read_photos
+from sightline.exporting.combined import combine
+from tests.exporting.test_pretrained import described_mobilenet, read_photos
 
 pytestmark = pytest.mark.slow
 

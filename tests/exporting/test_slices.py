@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import to_onnx
-from sightline.export.slices import bytes_a_picture
+from sightline.exporting.onnx import to_onnx
+from sightline.exporting.slices import bytes_a_picture
 from sightline.models import ARCHITECTURES, create
 from sightline.models.blank import blank
 from sightline.runtime import CACHE, Session

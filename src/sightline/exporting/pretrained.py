@@ -14,7 +14,7 @@ from sightline.bundle import GOLDEN_IMAGES, Bundle
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError, named
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import export
+from sightline.exporting.onnx import export
 from sightline.models import check_size, create
 from sightline.models.pretrained import Weights
 from sightline.models.weights import load_weights

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sightline import api
+from sightline import inception_vs_resnet as experiment
 from sightline.core.errors import UserError
-from sightline.training import inception_vs_resnet as experiment
 from sightline.training.device import spoken
 from tests.report import documents
 

@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 
 from sightline.data.preprocess import Preprocess
-from sightline.export.assembly import Assembly
-from sightline.export.member import Member, Part
-from sightline.export.views import View
+from sightline.exporting.assembly import Assembly
+from sightline.exporting.member import Member, Part
+from sightline.exporting.views import View
 from sightline.runtime import PICTURE_BYTES, Outputs
 
 INT64 = np.iinfo(np.int64)

@@ -9,9 +9,9 @@ from PIL import Image
 
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
-from sightline.export.assembly import Assembly
-from sightline.export.averaging import Views
-from sightline.export.views import MOST, View, shared_picture, spoken, views_of
+from sightline.exporting.assembly import Assembly
+from sightline.exporting.averaging import Views
+from sightline.exporting.views import MOST, View, shared_picture, spoken, views_of
 
 CENTRE = Preprocess(224, crop_frac=0.875)  # the shorter side to 256, its central 224
 WHOLE = Preprocess(224)

@@ -13,8 +13,8 @@ from torch import nn
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
-from sightline.export import export
-from sightline.export.onnx import check_parity, kept_graph, to_onnx, with_head
+from sightline.exporting import export
+from sightline.exporting.onnx import check_parity, kept_graph, to_onnx, with_head
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.models.resnet import Pad
 from sightline.models.weights import load_weights
@@ -241,7 +241,7 @@ def test_a_bias_of_zeros_is_no_hindrance_to_another_head() -> None:
 def test_a_fully_connected_layer_beyond_the_cache_is_a_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
     model, preprocess = a_network("resnet20"), Preprocess(32)
     for cache, layers in ((model.head.weight.nbytes, 1), (model.head.weight.nbytes - 1, 0)):
-        monkeypatch.setattr("sightline.export.onnx.CACHE", cache)
+        monkeypatch.setattr("sightline.exporting.onnx.CACHE", cache)
         graph = to_onnx(model.eval(), preprocess)
         assert sum(node.op_type == "Gemm" for node in onnx.load_from_string(graph).graph.node) == layers
         for count in (1, 5):

@@ -37,8 +37,8 @@ from sightline.core.hashing import sha256_bytes
 from sightline.core.machine import versions
 from sightline.data.preprocess import Preprocess
 from sightline.experience import Experience
-from sightline.export.assembly import OPSET
-from sightline.export.slices import bytes_a_picture
+from sightline.exporting.assembly import OPSET
+from sightline.exporting.slices import bytes_a_picture
 from sightline.models import Network
 from sightline.models.resnet import Pad
 from sightline.runtime import CACHE, PICTURE_BYTES, Outputs, Session

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from sightline import api
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
-from sightline.export.combined import combine
-from sightline.export.dense import Dense, check_dense
+from sightline.exporting.combined import combine
+from sightline.exporting.dense import Dense, check_dense
 from sightline.models import Network, create
 from sightline.models.layers import Hidden
 from tests.weights import write_weights

@@ -14,7 +14,7 @@ from PIL import Image
 from sightline.bundle import Bundle, softmax, write_bundle
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
-from sightline.export.combined import check, combine
+from sightline.exporting.combined import check, combine
 from sightline.runtime import CACHE, PICTURE_BYTES
 from tests.tiny_network import write
 
@@ -192,6 +192,6 @@ def test_what_cannot_be_combined_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_graph_beyond_what_onnx_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sightline.export.assembly.LARGEST", 4000)
+    monkeypatch.setattr("sightline.exporting.assembly.LARGEST", 4000)
     with pytest.raises(UserError, match="more than the 2 GB an ONNX file may have: take fewer networks"):
         combine([tiny(tmp_path / "a"), tiny(tmp_path / "b", 1)])

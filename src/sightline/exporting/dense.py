@@ -17,7 +17,7 @@ from sightline.anatomy.macs import count_macs
 from sightline.bundle import WEIGHTS, Bundle
 from sightline.core.errors import UserError, named
 from sightline.data.preprocess import Preprocess
-from sightline.export.onnx import answers, check_parity, to_onnx
+from sightline.exporting.onnx import answers, check_parity, to_onnx
 from sightline.models import Network, check_size, create
 from sightline.models.blank import blank
 from sightline.models.layers import Hidden
