@@ -306,8 +306,8 @@ def _asked(
     if weights is not None and options.get("tune") in (None, "auto") and epochs is None:
         budget = budget or AUTO_BUDGET
     recipe, rest = _recipe(epochs, budget, [arch] if arch else [], options)
-    if recipe.tune == "head" and (epochs or budget):
-        progress.note("a head is fitted to its optimum, which is soon found: --epochs and --budget change nothing")
+    if recipe.tune == "head":
+        _note_steps({"epochs": epochs, "budget_s": budget, **options}, progress)
     if arch is None and weights is None:
         raise UserError("train needs a network: name it with --arch, or begin with --weights")
     wanted = {"style": rest.get("style"), "stem": rest.get("stem")}
@@ -343,6 +343,15 @@ def _recipe(
     if budget is not None:
         return Recipe.of(**fields | {"epochs": None, "budget_s": seconds(budget)}), rest
     return Recipe.of(**{"epochs": EPOCHS} | fields | ({"epochs": epochs} if epochs is not None else {})), rest
+
+
+def _note_steps(options: dict[str, Any], progress: Progress) -> None:
+    """Say so when `options` are given that change nothing, as a head alone is not trained by steps."""
+    from sightline.training.recipe import OF_STEPS, option_of
+
+    idle = [option_of(name) for name in OF_STEPS if options.get(name) is not None]
+    if idle:
+        progress.note(f"a head alone is fitted to its optimum, without steps: {', '.join(idle)} change nothing")
 
 
 def _note_imbalance(dataset: Any, recipe: Any, progress: Progress) -> None:

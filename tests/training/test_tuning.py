@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from sightline import api
 from sightline.core import artifact
 from sightline.core.errors import UserError
+from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.run import Run
@@ -249,6 +251,15 @@ def test_what_is_for_blank_networks_is_refused_with_weights(
     with pytest.raises(UserError, match="--recipe fast and Muon are for a network that has learnt nothing yet"):
         api.train(digits, "resnet20", weights=weights, out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("tune", "said"), [("head", ["--epochs, --batch, --lr change nothing"]), ("last", [])])
+def test_what_a_head_has_no_use_for_is_named(tune: str, said: list[str], weights: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+    ears = cast("Progress", SimpleNamespace(task=SILENT.task, note=heard.append))
+    with pytest.raises(UserError, match="no such"):  # the note comes before the pictures are looked for
+        api.train(tmp_path / "none", weights=weights, tune=tune, epochs=2, lr=0.1, batch_size=8, progress=ears)
+    assert [text.split("steps: ")[1] for text in heard] == said
 
 
 def test_tuning_needs_weights(digits: Dataset, tmp_path: Path) -> None:

@@ -24,7 +24,11 @@ Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "c
 Rate = Annotated[float, Field(gt=0)]
 Tune = Literal["head", "last", "gradual", "all", "auto"]
 WARM_UP_FRAC = 0.25
-OPTIONS = {"batch-size": "batch", "budget-s": "budget", "views": "keep-views"}  # fields whose option has another name
+OPTIONS = {"batch_size": "batch", "budget_s": "budget", "views": "keep_views"}  # fields whose option has another name
+OF_STEPS = (  # fields that only a training by steps goes by
+    "epochs", "budget_s", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "label_smoothing",
+    "auxiliary_weight", "patience",
+)  # fmt: skip
 
 
 class Recipe(BaseModel):
@@ -70,8 +74,7 @@ class Recipe(BaseModel):
             return cls(**options)
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0] if first["loc"] else "").replace("_", "-")
-            where = f"--{OPTIONS.get(name, name)} " if name else ""
+            where = f"{option_of(str(first['loc'][0]))} " if first["loc"] else ""
             got = f" (it is {first['input']})" if first["loc"] else ""
             raise UserError(f"{where}{_plain(first['msg'])}{got}") from None
 
@@ -192,6 +195,11 @@ FACTORS = {
     "paper_step_warm_up": _paper_step_warm_up,
     "constant": _constant,
 }
+
+
+def option_of(field: str) -> str:
+    """The command line's option for a field of Recipe."""
+    return "--" + OPTIONS.get(field, field).replace("_", "-")
 
 
 def seconds(text: str) -> float:
