@@ -82,6 +82,15 @@ def test_curves_hold_every_epoch_of_every_seed_and_leave_out_what_is_no_number()
     assert {record["part"] for record in thin} == {"train", "validation"}
 
 
+def test_few_epochs_are_each_a_tick() -> None:
+    networks = comparison(("resnet20",), seeds=1)["networks"]
+    spec = specification(charts.curves(networks, "loss"))
+    assert "values" not in spec["encoding"]["x"]["axis"]
+    del networks[0]["histories"][0]["rows"][2:]
+    spec = specification(charts.curves(networks, "loss"))
+    assert spec["encoding"]["x"]["axis"]["values"] == [1, 2]
+
+
 def test_the_thick_line_is_the_mean_as_far_as_all_seeds_came() -> None:
     networks = comparison(("resnet20",), seeds=2)["networks"]
     first, second = (history["rows"] for history in networks[0]["histories"])

@@ -43,10 +43,11 @@ def curves(
     records = _points(networks, measure, over, unit)
     scale, axis = (_loss_scale if measure == "loss" else _accuracy_scale)(records)
     spoken = "cross-entropy loss" if measure == "loss" else "top-1 accuracy"
-    whole = 1 if over == "epoch" else alt.Undefined
+    epochs = sorted({record["epoch"] for record in records})
+    ticks = epochs if over == "epoch" and len(epochs) <= 6 else alt.Undefined  # of few ticks Vega makes halves
     where = ["epoch:Q", *([alt.Tooltip("along:Q", title=title, format=".3~g")] if over == "seconds" else [])]
     channels: dict[str, Any] = {
-        "x": alt.X("along:Q", title=title, axis=alt.Axis(tickCount=6, tickMinStep=whole, grid=False)),
+        "x": alt.X("along:Q", title=title, axis=alt.Axis(tickCount=6, values=ticks, format="~g", grid=False)),
         "y": alt.Y("value:Q", scale=scale, axis=axis, title=spoken),
         "color": _network_colour(networks),
         "strokeDash": alt.StrokeDash(
