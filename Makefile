@@ -21,9 +21,10 @@ check: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/python bench/results.py --check
 
-# Measures everything docs/results.md states; wants an otherwise idle machine and two hours.
+# Measures what docs/results.md states, as far as there is what it takes: make bench WITH="--photos FILE --small FILE
+# --weights FILE" (bench/all.py says which). Wants an otherwise idle machine and two hours.
 bench: .venv/installed
-	$(BIN)/python bench/all.py
+	$(BIN)/python bench/all.py $(WITH)
 	$(BIN)/python bench/results.py
 
 results: .venv/installed

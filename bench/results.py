@@ -14,7 +14,8 @@ PAGE = ROOT / "docs" / "results.md"
 HEAD = """# Results
 
 Measured, not estimated: each table is what one script printed on one machine, ours and the peer in the same run.
-`make bench` measures again, `make results` writes this page from `bench/results/`.
+The command below each measures it again, `make bench` as far as there are pictures and weights (`bench/all.py`); `make
+results` writes this page from `bench/results/`.
 """
 
 

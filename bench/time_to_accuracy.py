@@ -80,8 +80,9 @@ class Search:
         return length
 
     def trained(self, recipe: str, epochs: int, seed: int) -> Run:
-        """The finished Run, where it is or was begun already."""
-        path = self.out / f"{recipe}-{epochs}-epochs-seed{seed}"
+        """The finished Run, where it is already; one of a recipe that was changed since is to be removed by hand."""
+        folder = f"{self.arch}-{self.dataset.name}-{self.dataset.fingerprint[:8]}"
+        path = self.out / folder / f"{recipe}-{epochs}-epochs-seed{seed}"
         if path.exists() and Run.open(path).status == "done":
             return Run.open(path)
         if path.exists():

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from sightline import api
+
 HEAVY = (
     "torch", "kornia", "yaml", "scipy", "sklearn", "pyarrow", "altair", "vl_convert", "onnx", "lightning_fabric",
 )  # fmt: skip
@@ -70,7 +72,7 @@ def test_the_public_names_are_there() -> None:
         _ = sightline.nothing_like_it
 
 
-@pytest.mark.parametrize("name", ["train", "learning_curve", "evaluate", "compare", "index", "load", "prepare"])
+@pytest.mark.parametrize("name", api.__all__)
 def test_a_verb_is_not_shadowed_by_a_module(name: str) -> None:
     """`sightline.train` is a function; a module of that name would take its place once something imports it."""
     assert importlib.util.find_spec(f"sightline.{name}") is None

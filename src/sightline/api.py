@@ -97,6 +97,7 @@ def learning_curve(
 
     if weights is not None:
         options["tune"] = options.get("tune") or "head"
+        epochs = epochs or (EPOCHS if options["tune"] == "auto" and budget is None else None)
     dataset, network, recipe, rest = _asked(data, arch, weights, epochs, budget, options, progress)
     out = Path(out) if out else Path("runs") / f"curve-{network}-{dataset.name}"
     document = carry_out(dataset, network, recipe, out, seeds=seeds, progress=progress, **rest)
@@ -162,7 +163,11 @@ def reproduce(
         raise UserError(f'unknown experiment "{named(experiment)}": there is {asked.NAME}')
     length = asked.QUICK if quick else asked.WHOLE
     budget, seeds, size = budget or length.budget, seeds or length.seeds, size or length.size
-    _recipe(None, budget, asked.NETWORKS, dict(options))  # before what may be a long download
+    recipe, _ = _recipe(None, budget, asked.NETWORKS, dict(options))  # before what may be a long download
+    if recipe.growing:
+        raise UserError(
+            "the experiment counts operations on pictures of one size: leave out --recipe fast, where they grow"
+        )
     try:
         dataset = prepare(data or asked.DATA, progress=progress)
     except UserError as error:

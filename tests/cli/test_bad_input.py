@@ -384,18 +384,8 @@ def test_a_run_goes_on_with_its_own_options(refused: Refused, trained: Path, tmp
         ("--lr", "-"): "--lr - (it has ",
     }.items():
         assert words in refused("train", *arguments, "--resume", "it")
-    same = [
-        "--lr",
-        str(recipe["lr"]),
-        "--arch",
-        "resnet20",
-        "--epochs",
-        "1",
-        "--size",
-        "16",
-        "--out",
-        "it",
-        "--workers",
-        "1",
-    ]
+    given = (
+        f"--recipe usual --lr {recipe['lr']} --arch resnet20 --epochs 1 --size 16 --cache-budget 2 --out it --workers 1"
+    )
+    same = [str(trained / "photos"), *given.split()]
     assert run(["train", "--resume", "it", *same, "--json"]) == 0

@@ -55,6 +55,7 @@ def test_it_runs_and_goes_on_where_it_stood(
         ((*EXPERIMENT, "--budget", "-3m"), "is not a time"),
         ((*EXPERIMENT, "--data", "nowhere.zip"), "nowhere.zip"),
         ((*EXPERIMENT, "--device", "mps", "--data", "digits"), "--device mps"),
+        ((*EXPERIMENT, "--recipe", "fast", "--data", "digits"), "pictures of one size: leave out --recipe fast"),
     ],
 )
 def test_what_is_refused(

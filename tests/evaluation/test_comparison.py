@@ -163,6 +163,8 @@ def test_a_name_says_in_few_words_how_a_network_was_trained(digits: Dataset, tmp
 def test_the_depths_of_tuning_stand_beside_the_run_that_chose_among_them(digits: Dataset, tmp_path: Path) -> None:
     tunes = {"auto": 300.0, "head": 75.0, "all": 99.5}
     runs = [make_run(tmp_path / tune, digits, tune=tune, budget_s=budget) for tune, budget in tunes.items()]
+    asked = {"asked_budget_s": 300.0}
+    runs[1:] = [run.update(arguments=run.document["arguments"] | asked) for run in runs[1:]]
     runs[1].write_history([{"epoch": n, "l2": 0.1, "validation_top1": 0.5} for n in (1, 2, 3)])
     document = compare(runs, digits)
     names = ["prototype (tune=auto)", "prototype (tune=head)", "prototype (tune=all)"]

@@ -304,6 +304,15 @@ def test_what_has_no_curve_is_told_before_anything_is_written(
     assert not (tmp_path / "curve").exists()
 
 
+def test_every_depth_is_tried_for_as_many_steps(
+    digits: Dataset, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Recipe] = []
+    monkeypatch.setattr(curve, "learning_curve", lambda dataset, arch, recipe, *_, **__: asked.append(recipe) or {})
+    api.learning_curve(digits, weights=weights, tune="auto")
+    assert (asked[0].tune, asked[0].epochs, asked[0].budget_s) == ("auto", api.EPOCHS, None)
+
+
 def test_a_share_beyond_all_is_refused(digits: Dataset, tmp_path: Path) -> None:
     for share in (0.0, -0.5, 1.5, float("nan")):
         with pytest.raises(UserError, match="of the training pictures cannot be"):

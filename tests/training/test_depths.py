@@ -15,6 +15,7 @@ from sightline import api
 from sightline.cli.train import show
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
+from sightline.evaluation.network import how_trained
 from sightline.run import Run
 from sightline.training import depths, resume
 from sightline.training.depths import DEPTHS, SHORTEST, try_depths
@@ -30,21 +31,24 @@ class Depths:
     def __init__(self, outcome: dict[str, Any], clock: Callable[[float], None] = lambda seconds: None) -> None:
         self.outcome, self.clock = outcome, clock
         self.budgets: dict[str, float | None] = {}
+        self.head_seconds = 5
 
     def __call__(self, run: Run) -> Run:
         recipe = run.document["arguments"]["recipe"]
         outcome = self.outcome[recipe["tune"]]
         self.budgets[recipe["tune"]] = recipe["budget_s"]
-        self.clock(5 if recipe["tune"] == "head" else recipe["budget_s"] or 0)
+        seconds = self.head_seconds if recipe["tune"] == "head" else recipe["budget_s"] or 0
+        self.clock(seconds)
         if isinstance(outcome, BaseException):
             raise outcome
         (run.path / "bundle").mkdir()
         (run.path / "bundle" / "bundle.json").write_text(recipe["tune"])
         run.write_history([{"epoch": 1}])
-        validation = {"top1": outcome[0], "loss": outcome[1]}
-        return run.update(
-            status="done", results={"validation": validation, "epochs": 1, "trained_parameters": 1, "train_seconds": 1}
-        )
+        results = {
+            "validation": {"top1": outcome[0], "loss": outcome[1]}, "epochs": 1, "trained_parameters": 1,
+            "train_seconds": 0.9 * seconds,
+        }  # fmt: skip
+        return run.update(status="done", results=results)
 
 
 def begun(path: Path, *, budget_s: float | None = None, validation: int = 50) -> Run:
@@ -89,7 +93,8 @@ def test_a_budget_is_shared_by_those_after_the_head(tmp_path: Path, clock: Calla
     tried = Depths(dict.fromkeys(DEPTHS, (0.5, 1.0)), clock)
     run = try_depths(begun(tmp_path / "run", budget_s=305), tried)
     assert tried.budgets == {"head": 305 / 4, "last": 100, "gradual": 100, "all": 100}
-    assert run.document["results"]["train_seconds"] == 305
+    assert [row["seconds"] for row in run.document["results"]["depths"]] == [5, 100, 100, 100]
+    assert run.document["results"]["train_seconds"] == pytest.approx(0.9 * 305)
 
 
 def test_depths_without_time_are_passed_over(tmp_path: Path, clock: Callable[[float], None]) -> None:
@@ -118,7 +123,30 @@ def test_seconds_before_an_interrupt_count(tmp_path: Path, clock: Callable[[floa
     run = try_depths(Run.open(tmp_path / "run"), tried)
     assert tried.budgets == {"gradual": 100}  # as it was begun, and it takes all of it again
     assert [row["seconds"] for row in run.document["results"]["depths"]] == [5, 100, 200, 0]
-    assert run.document["results"]["train_seconds"] == 305
+
+
+def test_the_last_depth_goes_on_though_its_budget_was_nearly_used(
+    tmp_path: Path, clock: Callable[[float], None]
+) -> None:
+    outcome: dict[str, Any] = dict.fromkeys(DEPTHS, (0.5, 1.0))
+    with pytest.raises(Interrupted):
+        try_depths(begun(tmp_path / "run", budget_s=305), Depths(outcome | {"all": Interrupted()}, clock))
+    run = try_depths(Run.open(tmp_path / "run"), Depths(outcome, clock))
+    assert [row["status"] for row in run.document["results"]["depths"]] == ["done"] * 4
+
+
+def test_depths_that_got_more_or_less_of_a_budget_are_seeds_of_one_network(
+    tmp_path: Path, clock: Callable[[float], None]
+) -> None:
+    ways = []
+    for seed, seconds in enumerate((5, 35)):
+        tried = Depths(dict.fromkeys(DEPTHS, (0.5, 1.0)), clock)
+        tried.head_seconds = seconds
+        run = try_depths(begun(tmp_path / str(seed), budget_s=305), tried)
+        ways.append([how_trained(Run.open(run.path / "depths" / tune)) for tune in DEPTHS])
+        assert tried.budgets["last"] == (305 - seconds) / 3
+    assert ways[0] == ways[1]
+    assert len(set(ways[0])) == 4
 
 
 def test_without_validation_the_head_is_fitted(tmp_path: Path) -> None:

@@ -42,6 +42,18 @@ def test_a_gradient_of_any_length_makes_the_same_step_and_a_bank_keeps_its_lengt
     assert torch.allclose(ends[2], ends[1], atol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(8, 3, 3, 3), (64, 1, 3, 3), (64, 8, 1, 1)])
+def test_banks_of_every_shape_turn_as_far_in_a_step(shape: tuple[int, ...]) -> None:
+    """A depthwise bank or a widening one has fewer directions than filters: it takes longer steps in each."""
+    torch.manual_seed(0)
+    bank = torch.nn.Parameter(torch.randn(shape))
+    bank.grad = torch.randn(shape)
+    optimizer = Muon([{"params": [bank], "filters": True}], lr=0.1, momentum=0.9)
+    before = bank.detach() * (shape[0] ** 0.5 / bank.norm().item())
+    optimizer.step()
+    assert (torch.dist(bank.detach(), before) / before.norm()).item() == pytest.approx(0.1, rel=0.3)
+
+
 def test_filters_lie_in_memory_as_they_like() -> None:
     torch.manual_seed(0)
     first, gradient = torch.randn(8, 3, 3, 3), torch.randn(8, 3, 3, 3)
@@ -73,9 +85,10 @@ def test_all_but_filters_go_as_by_sgd_and_parameters_without_gradient_stay() -> 
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_the_recipe_puts_convolutions_alone_among_the_filters() -> None:
-    network = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4, 2)
+def test_the_recipe_puts_convolutions_before_a_norm_alone_among_the_filters() -> None:
+    nn = torch.nn
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.Flatten(), nn.Linear(4, 2)
     )
     optimizer = Recipe(epochs=1, lr=0.1, optimizer="muon").make_optimizer(network)
     (filters,) = [group for group in optimizer.param_groups if group["filters"]]

@@ -54,9 +54,12 @@ def test_a_run_goes_on_with_the_recipe_and_the_options_it_was_begun_with(
     run = Run.create(tmp_path / "run", {**document, "arguments": arguments_of(digits, "resnet20", begun)})
     assert differences(run, {"recipe": name, "epochs": 3, "batch": 64}) == []
     assert differences(run, {"recipe": name, "budget": "10m"})[0] == "--budget 10m (it has None)"
-    other = "paper" if name == "fast" else "fast"
-    (said,) = differences(run, {"recipe": other, "epochs": 3, "batch": 64})
-    assert said.startswith(f"--recipe {other} (it has optimizer ") or "nesterov True" in said
+    optimizer, nesterov = ("muon" if name == "fast" else "sgd"), (name != "paper")
+    for other in PRESETS.keys() - {name}:
+        (said,) = differences(run, {"recipe": other, "epochs": 3, "batch": 64})
+        assert said.startswith(f"--recipe {other} (it has ")
+        assert (f"optimizer {optimizer}" in said) == ("fast" in (name, other))
+        assert (f"nesterov {nesterov}" in said) == ("paper" in (name, other))
 
 
 def test_an_unknown_recipe_is_said() -> None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from sightline.data.dataset import Dataset
 from sightline.models import Network, create
 from sightline.run import Run
 from sightline.training import Recipe, loop, resume, train
-from sightline.training.campaign import campaign
+from sightline.training.campaign import campaign, trained
 from sightline.training.checkpoint import load_checkpoint
 from sightline.training.inputs import grown
 from sightline.training.loop import Interrupted, Training, spendable, stop_signals
@@ -273,6 +274,22 @@ def test_a_diverging_loss_stops_with_advice_and_keeps_what_was_good(digits: Data
         train(digits, "resnet20", recipe(epochs=5, lr=1e20), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert Run.open(tmp_path / "run").document["status"] == "diverged"
+    with pytest.raises(UserError, match="run diverged and would again: try a lower --lr with another --out"):
+        trained(digits, "resnet20", recipe(epochs=5, lr=1e20), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("raised", "met"), [(KeyboardInterrupt, Interrupted), (OSError(28, "full"), OSError)])
+def test_a_run_that_ends_while_it_is_exported_goes_on_there(
+    raised: Any, met: type[BaseException], digits: Dataset, plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(plain.path, tmp_path / "run")
+    run = Run.open(tmp_path / "run").update(status="interrupted")
+    shutil.rmtree(run.path / "bundle")
+    with monkeypatch.context() as patch, pytest.raises(met):
+        patch.setattr(sys.modules["sightline.training.train"], "export", Mock(side_effect=raised))
+        resume(run)
+    assert Run.open(run.path).status == ("interrupted" if met is Interrupted else "running")
+    assert resume(Run.open(run.path)).bundle().model_hash == plain.bundle().model_hash
 
 
 def test_a_network_that_learnt_nothing_says_so_and_silenced_branches_stay_silent(

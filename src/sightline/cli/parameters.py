@@ -62,9 +62,12 @@ Lr = Annotated[
     ),
 ]
 Momentum = Annotated[
-    float | None, typer.Option(help="SGD's momentum (Nesterov), AdamW's first beta.", show_default="0.9")
+    float | None,
+    typer.Option(help="SGD's momentum (Nesterov), also beside Muon; AdamW's first beta.", show_default="0.9"),
 ]
-WeightDecay = Annotated[float | None, typer.Option(help="Weight decay, off biases and norms.", show_default="0.0005")]
+WeightDecay = Annotated[
+    float | None, typer.Option(help="Weight decay, off biases, norms and what Muon trains.", show_default="0.0005")
+]
 Schedule = Annotated[
     Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"] | None,
     typer.Option(help="How the learning rate goes.", show_default="one_cycle"),

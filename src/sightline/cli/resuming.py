@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.cli.output import Bars, note
+from sightline.core.artifact import read_json
 from sightline.core.errors import UserError, named
 
 if TYPE_CHECKING:
@@ -33,7 +36,6 @@ def resumed(name: str, wanted: dict[str, Any], workers: int | None) -> Run:
 
 def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
     """Every parameter `wanted` that is not what `run` was begun with, as "--lr 0.2 (it has 0.1)"."""
-    from sightline.training.presets import preset
     from sightline.training.recipe import Recipe, seconds
 
     def distortions(text: str) -> Any:
@@ -42,6 +44,17 @@ def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
         classes = tuple(run.document["data"]["classes"])
         come_to = [asked.fitted(1, classes, channels=channels).model_dump()["augment"] for channels in (1, 3)]
         return has["augment"] if has["augment"] in come_to else text
+
+    def pictures(text: str) -> str:
+        """The run's Dataset where `text` is it or what it was made from."""
+        made_from = None
+        with contextlib.suppress(UserError):  # it is gone, which resuming says
+            made_from = read_json(Path(arguments["data"]) / "dataset.json", "Dataset").get("source", {}).get("path")
+        return arguments["data"] if made_from in (text, os.path.abspath(text)) else os.path.abspath(text)
+
+    def network(text: str) -> str:
+        """The run's full name where weights added options to the `text` that was given."""
+        return arguments["arch"] if has["weights"] and arguments["arch"].startswith(f"{text}:") else text
 
     arguments = run.document["arguments"]
     has = {
@@ -56,9 +69,11 @@ def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
         "weights": arguments.get("weights", {}).get("source"),
     }
     read: dict[str, Callable[[Any], Any]] = {
+        "arch": network,
         "augment": distortions,
         "budget": seconds,
-        "data": os.path.abspath,
+        "cache_budget": lambda gigabytes: int(gigabytes * 1e9) / 1e9,
+        "data": pictures,
         "lr": _number,
         "out": lambda path: str(path.resolve()),
         "weights": lambda text: text if text == has["weights"] else os.path.abspath(text),
@@ -73,14 +88,22 @@ def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
         if name != "recipe" and differs(name, value)
     ]
     if "recipe" in wanted:
-        others = _others(preset(wanted["recipe"]), wanted)
+        others = _others(wanted["recipe"], wanted)
         mine = [f"{name} {_told(has.get(name))}" for name, value in others.items() if differs(name, value)]
         found += [f"--recipe {wanted['recipe']} (it has {', '.join(mine)})"] if mine else []
     return found
 
 
-def _others(fields: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """The `fields` of a recipe for which nothing else is `wanted`, and that no network or data changes."""
+def _others(recipe: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """What `recipe` sets, or leaves as it is where others set it.
+
+    Without the fields for which something else is `wanted`, and those that a network or the data may change.
+    """
+    from sightline.training.presets import PRESETS, preset
+    from sightline.training.recipe import Recipe
+
+    usual = {name: Recipe.model_fields[name].default for each in PRESETS for name in preset(each)}
+    fields = {name: value for name, value in usual.items() if value is not None} | preset(recipe)
     spoken = {"batch" if name == "batch_size" else name: value for name, value in fields.items()}
     length = {"epochs", "budget"} & wanted.keys()
     return {
@@ -92,7 +115,9 @@ def _others(fields: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
 
 def _told(value: Any) -> str:
     """A value of a run's arguments, of a list of distortions their names."""
-    return ", ".join(name for entry in value for name in entry) if isinstance(value, list) else named(str(value))
+    return (
+        ", ".join(name for entry in value for name in entry) or "none" if isinstance(value, list) else named(str(value))
+    )
 
 
 def _number(text: str) -> float | str:

@@ -130,6 +130,8 @@ def _way(run: Run) -> dict[str, Any]:
     arguments.update(arguments.pop("recipe", {}))
     if "weights" in arguments:
         arguments["weights"] = arguments["weights"]["sha256"]  # wherever the file lay
+    if "asked_budget_s" in arguments:  # a depth of --tune auto, which gets what others leave of it
+        arguments["budget_s"] = arguments.pop("asked_budget_s")
     return {key: value for key, value in arguments.items() if key not in NOT_THE_NETWORK}
 
 
@@ -148,8 +150,6 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _name(run: Run, way: dict[str, Any], twins: Sequence[dict[str, Any]]) -> str:
     differing = [key for key in way if key != "preprocess" and any(other.get(key) != way[key] for other in twins)]
-    if len({other.get("tune") for other in twins}) == len(twins):
-        differing = [key for key in differing if key != "budget_s"]  # each depth has what those before it left
     details = ", ".join(f"{key}={_told(run, key, way[key])}" for key in differing if way[key] is not None)
     return f"{run.arch} ({details})" if details else run.arch
 

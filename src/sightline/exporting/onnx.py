@@ -40,6 +40,7 @@ from sightline.experience import Experience
 from sightline.exporting.assembly import OPSET
 from sightline.exporting.slices import bytes_a_picture
 from sightline.models import Network
+from sightline.models.layers import normed_convolutions
 from sightline.models.resnet import Pad
 from sightline.runtime import CACHE, PICTURE_BYTES, Outputs, Session
 
@@ -204,17 +205,15 @@ def check_parity(found: Outputs, expected: Outputs) -> None:
 
 def _mended(network: Network) -> Network:
     """`network` itself as convolutions: batch norm folded into the one before it, what is faster so written as one."""
+    for module, convolution, norm in list(normed_convolutions(network)):
+        setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm)))
+        setattr(module, norm, nn.Identity())
     for module in list(network.modules()):
-        before, convolution = "", None
         for name, child in module.named_children():
             if isinstance(child, Pad):
                 setattr(module, name, child.as_convolution())
             if isinstance(child, nn.Linear) and child.weight.nbytes > CACHE:
                 setattr(module, name, OverBatch(child))
-            if isinstance(child, nn.BatchNorm2d) and convolution is not None:
-                setattr(module, before, fuse_conv_bn_eval(convolution, child))
-                setattr(module, name, nn.Identity())
-            before, convolution = name, child if isinstance(child, nn.Conv2d) else None
     return network
 
 

@@ -8,7 +8,7 @@ Everything later (heat maps, search, transfer) stands on these three.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import cast
 
@@ -22,6 +22,16 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": partial(nn.ReLU, inplace=True),
     "leaky_relu": partial(nn.LeakyReLU, 0.01, inplace=True),
 }
+
+
+def normed_convolutions(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """Every convolution that a batch norm follows: the module that both are in, and their names there."""
+    for module in network.modules():
+        before, convolution = "", False
+        for name, child in module.named_children():
+            if convolution and isinstance(child, nn.BatchNorm2d):
+                yield module, before, name
+            before, convolution = name, isinstance(child, nn.Conv2d)
 
 
 class Network(nn.Module, ABC):

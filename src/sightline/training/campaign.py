@@ -49,7 +49,7 @@ def trained(
     """The finished Run at `path`; `options` are `train`'s.
 
     One that is there already is kept when it is finished and was started with the same arguments, and resumed when it
-    is not finished; UserError when its arguments differ, and Interrupted when asked to stop.
+    is not finished; UserError when its arguments differ or it diverged, and Interrupted when asked to stop.
     """
     try:
         return _trained(dataset, arch, recipe, path, workers, progress, options)
@@ -72,4 +72,8 @@ def _trained(
         raise UserError(
             f"{named(path)} was started otherwise ({', '.join(differing)}): choose another --out, or remove it"
         )
-    return run if run.document["status"] == "done" else resume(run, workers=workers, progress=progress)
+    if run.status == "diverged":
+        raise UserError(
+            f"{named(path)} diverged and would again: try a lower --lr with another --out, or leave {named(arch)} out"
+        )
+    return run if run.status == "done" else resume(run, workers=workers, progress=progress)

@@ -23,7 +23,8 @@ from sightline.core.errors import UserError, named
 class State:
     """Where a training stands: `step` steps of the current `epoch` done, and what was seen so far.
 
-    `step_seconds` of the `seconds` went into steps, the others into validation.
+    `step_seconds` of the `seconds` went into steps and what went ahead of them, the others into validation; `prepared`
+    more seconds went by before.
     """
 
     epoch: int = 0

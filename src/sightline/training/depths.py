@@ -22,6 +22,7 @@ from sightline.run import Run
 from sightline.training.loop import Diverged
 
 DEPTHS = ("head", "last", "gradual", "all")
+MEASURED = ("validation", "epochs", "trained_parameters", "train_seconds")
 SHORTEST = 20.0  # seconds; with less a training spends its budget on validating and exporting
 
 
@@ -50,7 +51,7 @@ def try_depths(run: Run, carry_out: Callable[[Run], Run]) -> Run:
         shutil.copytree(chosen.path / "bundle", temporary, dirs_exist_ok=True)
     run.write_history(chosen.history())
     results = chosen.document["results"] | {
-        "train_seconds": sum(row["seconds"] for row in rows),
+        "train_seconds": sum(row.get("train_seconds", row["seconds"]) for row in rows),
         "depths": [{**row, "chosen": row is best} for row in rows],
     }
     return run.update(status="done", results=results)
@@ -67,7 +68,7 @@ def _try(run: Run, tune: str, left: int, spent: float, carry_out: Callable[[Run]
     recipe, path = {**run.document["arguments"]["recipe"], "tune": tune}, run.path / "depths" / tune
     if recipe["budget_s"] is not None:
         rest = recipe["budget_s"] - spent
-        if tune != DEPTHS[0] and rest < SHORTEST:
+        if tune != DEPTHS[0] and rest < SHORTEST and not path.exists():
             return {"tune": tune, "status": "no time left"}
         recipe["budget_s"] = max(rest / left, SHORTEST)
     try:
@@ -76,7 +77,7 @@ def _try(run: Run, tune: str, left: int, spent: float, carry_out: Callable[[Run]
         if tune == DEPTHS[0]:
             raise
         return {"tune": tune, "status": "diverged" if isinstance(error, Diverged) else "failed", "why": str(error)}
-    measured = {key: inner.document["results"][key] for key in ("validation", "epochs", "trained_parameters")}
+    measured = {key: inner.document["results"][key] for key in MEASURED}
     top1, count = measured["validation"]["top1"], run.document["data"]["counts"]["validation"]
     if top1 is not None:
         measured["validation"]["low"], measured["validation"]["high"] = wilson(round(top1 * count), count)
@@ -89,8 +90,12 @@ def _try(run: Run, tune: str, left: int, spent: float, carry_out: Callable[[Run]
 
 
 def _begun(run: Run, path: Path, recipe: dict[str, Any]) -> Run:
-    """The Run of a depth: as it was left, or a new one that differs from `run` in its `recipe` alone."""
+    """The Run of a depth: as it was left, or a new one that differs from `run` in its `recipe` alone.
+
+    Which part of the budget it gets differs from seed to seed; `asked_budget_s` is the whole, by which they are one.
+    """
     if (path / "run.json").exists():
         return Run.open(path).update(status="running")
-    arguments = run.document["arguments"] | {"recipe": recipe}
+    asked = {"asked_budget_s": run.document["arguments"]["recipe"]["budget_s"]}
+    arguments = run.document["arguments"] | {"recipe": recipe} | asked
     return Run.create(path, run.document | {"arguments": arguments, "status": "running", "results": {}})

@@ -43,7 +43,7 @@ from sightline.training.tuning import Rest, Thaw, begins_at, freeze, freeze_all_
 
 @dataclass(frozen=True)
 class Material:
-    """What a training works with since `began` (of time.perf_counter); `network` is changed by it.
+    """What a training works with, gathered from `began` to `ready` (time.perf_counter); `network` is changed by it.
 
     `dataset` holds the training pictures the Run asks for, `pixels` and what is kept beside them all there are.
     """
@@ -56,6 +56,7 @@ class Material:
     network: Network
     progress: Progress
     began: float
+    ready: float
 
     @property
     def augment(self) -> Augment:
@@ -71,7 +72,7 @@ class Material:
     @property
     def last(self) -> Path:
         """The checkpoint that a resumed training goes on from."""
-        return self.run.path / "checkpoints" / LAST
+        return _last(self.run)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,10 @@ class Fitted:
     embed: Callable[[str, np.ndarray], np.ndarray]
     rate: float | None = None
     on_cuda: bool = False
+
+
+def _last(run: Run) -> Path:
+    return run.path / "checkpoints" / LAST
 
 
 def origin(run: Run) -> dict[str, Any]:
@@ -116,12 +121,12 @@ def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) 
     )
     if recipe.zero_init:
         silence_branches(network)
-    material = Material(run, dataset, recipe, pixels, preprocess, network, progress, began)
-    if material.last.exists():
-        load_checkpoint(material.last, network, None)
+    last = _last(run)
+    if last.exists():
+        load_checkpoint(last, network, None)
     elif "weights" in arguments:
         _begin_with(network, run, progress)
-    return material
+    return Material(run, dataset, recipe, pixels, preprocess, network, progress, began, time.perf_counter())
 
 
 def fit(material: Material) -> Fitted:
@@ -176,7 +181,7 @@ def _fit_by_steps(material: Material) -> Fitted:
     )
     found = _found_rate(material, training) if recipe.lr == "auto" else recipe.lr
     training.recipe = recipe.model_copy(update={"lr": found})
-    training.prepared = time.perf_counter() - material.began
+    training.prepared, training.ahead = material.ready - material.began, time.perf_counter() - material.ready
     state = training.run()
     load_checkpoint(training.best, network, None)
     graph = to_onnx(network.to("cpu").eval(), preprocess)
@@ -239,10 +244,9 @@ def _source(material: Material, begin: int, split: str) -> tuple[PixelSource, np
 
 def _fit_head(material: Material) -> Fitted:
     """Fit the head alone."""
-    began = time.perf_counter()
     freeze_all_but_head(material.network)
     head, graph, frozen = _set_head(material)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - material.ready
     pictures = material.recipe.views * len(material.dataset.rows("train"))
     speed = {"images_per_s": pictures / seconds, "waiting_frac": 0.0}
     history = [{"epoch": number, "lr": None, **trial, **speed} for number, trial in enumerate(head.trials, 1)]

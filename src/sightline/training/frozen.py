@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from sightline.core.kept import kept
+from sightline.core.machine import versions
 from sightline.core.progress import SILENT, Progress
 from sightline.data.pixels import Pixels
 
@@ -45,6 +46,7 @@ class Frozen:
         decides = [
             self.source,
             self.pixels.dataset.fingerprint,
+            versions(),
             split,
             [view, self.seed, self.how] if view else 0,
         ]

@@ -50,7 +50,8 @@ class Training:
 
     `model` is what is called, `network` what checkpoints keep: the same, but where `model` is a part of it alone.
     `thaw` is called before a step with the share of the run that is done, `report` when an epoch's checkpoint is
-    written. `prepared` seconds of a budget went by, this time, before the first step.
+    written. Before the first step, this time, `prepared` seconds went by until the pictures were decoded, and then
+    `ahead` seconds of training: what is computed once, a first head, trying rates.
     `class_weights` float [C] say what a picture of each class counts in the loss; the same where there are none.
     """
 
@@ -67,6 +68,7 @@ class Training:
     report: Callable[[State], None]
     thaw: Callable[[float], None] = lambda done: None
     prepared: float = 0.0
+    ahead: float = 0.0
     class_weights: torch.Tensor | None = None
 
     def run(self) -> State:
@@ -75,6 +77,8 @@ class Training:
         if self.last.exists():
             state = load_checkpoint(self.last, self.network, self.optimizer)
         state.prepared += self.prepared
+        state.seconds += self.ahead
+        state.step_seconds += self.ahead
         with torch.random.fork_rng(devices=[]), stop_signals() as stop:
             while not self.finished(state):
                 self.epoch(state, stop)

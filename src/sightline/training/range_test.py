@@ -25,6 +25,7 @@ STEPS = 80
 LOWEST, HIGHEST = 1e-3, 1e2  # of the rate that is usual
 SMOOTH = 0.9  # of the loss's running mean
 RUNS_AWAY = 3.0  # times the lowest loss
+WHOLE = 1.0  # the share of a run at which pictures that grow have grown
 PART = 0.5
 
 
@@ -56,7 +57,7 @@ def range_test(training: Training, usual: float) -> RangeTest:
         for step, (images, labels) in enumerate(itertools.islice(_batches(training), STEPS)):
             rate = usual * LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
             training.recipe = recipe.model_copy(update={"lr": rate, "schedule": "constant"})
-            loss, _, _ = training.step(images, labels, State(step=step), 0.0)
+            loss, _, _ = training.step(images, labels, State(step=step), WHOLE)
             mean = SMOOTH * mean + (1 - SMOOTH) * float(loss.detach())
             smoothed = mean / (1 - SMOOTH ** (step + 1))
             if not math.isfinite(smoothed) or (tried and smoothed > RUNS_AWAY * min(loss for _, loss in tried)):

@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from sightline.core.errors import UserError
 from sightline.data.augment import Distortion, Distortions, Mirror, Mixing, read, reads_mirrored, suited, written
 from sightline.data.balance import JUDGE, Balance
+from sightline.models.layers import normed_convolutions
 from sightline.training.muon import FILTER_SHARE, Muon
 
 Schedule = Literal["one_cycle", "cosine", "paper_step", "paper_step_warm_up", "constant"]
@@ -146,9 +147,10 @@ class Recipe(BaseModel):
         `share` says what part of the learning rate a parameter takes.
         """
         found: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+        normed = {getattr(module, name).weight for module, name, _ in normed_convolutions(model)}
         filters = []
         for parameter in model.parameters():
-            if parameter.requires_grad and self.optimizer == "muon" and parameter.ndim == 4:
+            if parameter.requires_grad and self.optimizer == "muon" and parameter in normed:
                 filters.append(parameter)
             elif parameter.requires_grad:
                 decay = self.weight_decay if parameter.ndim > 1 or self.decay == "all" else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -209,7 +210,7 @@ def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Run:
-    """Train, measure memory, end in a Bundle; keep run.json's status true whatever happens."""
+    """Train, measure memory, end in a Bundle; run.json's status says how that went, unless the process dies."""
     try:
         if run.document["arguments"]["recipe"]["tune"] == "auto":
             return try_depths(run, lambda depth: _carry_out(depth, dataset, workers, progress))
@@ -218,14 +219,18 @@ def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progre
         with PeakMemory() as memory, keeping_freed_memory():
             material = gather(run, dataset, workers, progress)
             fitted = fit(material)
-    except KeyboardInterrupt:  # in the loop with a checkpoint, before it with nothing to keep
+        peak_bytes = torch.cuda.max_memory_allocated() if fitted.on_cuda else memory.peak_bytes
+        return _finish(material, fitted, peak_bytes)
+    except KeyboardInterrupt:  # in the loop with a checkpoint, before and after it with nothing to keep
         run.update(status="interrupted")
         raise Interrupted(f"`sightline train --resume {named(shlex.quote(str(run.path)))}` continues") from None
     except Diverged:
         run.update(status="diverged")
         raise
-    peak_bytes = torch.cuda.max_memory_allocated() if fitted.on_cuda else memory.peak_bytes
-    return _finish(material, fitted, peak_bytes)
+    except UserError:
+        with contextlib.suppress(OSError):  # of a disk without room
+            run.update(status="interrupted")
+        raise
 
 
 def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
@@ -255,7 +260,6 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
             experience=calibrated.experience,
         )
     except UserError as error:  # answers that are not finite, from a loss that was
-        run.update(status="diverged")
         raise Diverged(str(error)) from None
     trained, parameters = count(model.parameters())
     results = {
