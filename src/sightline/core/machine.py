@@ -9,7 +9,8 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -92,13 +93,17 @@ def keeping_freed_memory() -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Versions of Python, Sightline and the libraries that decide figures; absent ones are left out."""
-    found = {"python": platform.python_version()}
+    return dict(_versions())
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Read once: a process keeps the libraries it began with."""
+    found = [("python", platform.python_version())]
     for package in ("sightline", *PACKAGES):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(metadata.PackageNotFoundError):
+            found.append((package, metadata.version(package)))
+    return tuple(found)
 
 
 def describe() -> dict[str, Any]:
