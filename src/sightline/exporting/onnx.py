@@ -61,7 +61,7 @@ def export(
     if len(classes) != model.head.out_features:
         raise UserError(f"{len(classes)} class names for a network of {model.head.out_features} classes: give one each")
     golden_images = golden_images[:GOLDEN_IMAGES]
-    twin = copy.deepcopy(model).to("cpu", torch.float32).eval()
+    twin = _at_rest(model)
     expected = answers(twin, preprocess, golden_images)
     if not all(np.isfinite(answer).all() for answer in expected):
         raise UserError(
@@ -201,6 +201,15 @@ def check_parity(found: Outputs, expected: Outputs) -> None:
         ours, theirs = getattr(found, name), getattr(expected, name)
         if not np.allclose(ours, theirs, atol=1e-3 + 1e-5 * np.abs(theirs).max(initial=0)):
             raise RuntimeError(f"the exported graph differs from PyTorch in its {name}")
+
+
+def _at_rest(model: Network) -> Network:
+    """`model` itself where it evaluates on the CPU in float32, else a copy that does."""
+    numbers = [tensor for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
+    there = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in numbers)
+    if there and not any(module.training for module in model.modules()):
+        return model
+    return copy.deepcopy(model).to("cpu", torch.float32).eval()
 
 
 def _mended(network: Network) -> Network:
