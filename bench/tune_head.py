@@ -3,18 +3,21 @@
     python bench/tune_head.py DATA WEIGHTS [--turns 5] [--json out.json]
 
 The floor is what cannot be left out: every training and validation picture decoded, resized and embedded once by the
-runtime. Ours is `train(..., tune="head")` from there to the verified bundle, in the same process and with nothing kept
-from a turn before. The usual loop is what fastai, timm and Keras do with a frozen backbone, written out in PyTorch: ten
-epochs of a DataLoader that decodes every picture again, the backbone evaluated without gradients, the head trained by
-Adam (learning rate 0.001, batch 32) on mirrored pictures. Both end measured on the same validation and test pictures.
+runtime. Ours is `train(..., tune="head")` from there to the verified bundle, in the same process, with nothing kept from
+a turn before but the network's graph, which another process made first ("first head tuning"). The usual loop is what
+fastai, timm and Keras do with a frozen backbone, written out in PyTorch: ten epochs of a DataLoader that decodes every
+picture again, the backbone evaluated without gradients, the head trained by Adam (learning rate 0.001, batch 32) on
+mirrored pictures. Both end measured on the same validation and test pictures.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +67,14 @@ def embedded(dataset: Dataset, session: Session, preprocess: Preprocess) -> floa
         rows = dataset.rows(split)
         for start in range(0, len(rows), BATCH):
             session.run(pixels.read(rows[start : start + BATCH]), only=("embedding",))
+    return time.perf_counter() - began
+
+
+def tuned(data: str, weights: Path, out: Path) -> float:
+    """Seconds of tuning a head to a Run at `out`, for a Dataset made anew."""
+    dataset = sightline.prepare(data, out.with_name(f"{out.name} data"))
+    began = time.perf_counter()
+    sightline.train(dataset, weights=weights, tune="head", out=out)
     return time.perf_counter() - began
 
 
@@ -117,11 +128,11 @@ def main() -> None:
         os.environ["SIGHTLINE_CACHE"] = folder
         sightline.prepare(options.data, Path(folder) / "first")
         weights = find_weights(options.weights, None)
-        for turn in range(options.turns + 1):  # the first, which also makes the graph and imports, is not counted
-            dataset = sightline.prepare(options.data, Path(folder) / f"data{turn}")
-            began = time.perf_counter()
-            run = sightline.train(dataset, weights=options.weights, tune="head", out=Path(folder) / f"run{turn}")
-            ours.append(time.perf_counter() - began)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:  # which leaves no garbage here
+            first = other.submit(tuned, options.data, options.weights, Path(folder) / "first run").result()
+        for turn in range(options.turns + 1):  # the first, which also imports, is not counted
+            ours.append(tuned(options.data, options.weights, Path(folder) / f"run{turn}"))
+            run = sightline.Run.open(Path(folder) / f"run{turn}")
             bundle = run.bundle()
             dataset = sightline.prepare(options.data, Path(folder) / f"floor{turn}")
             floors.append(embedded(dataset, bundle.session, bundle.preprocess))
@@ -138,7 +149,7 @@ def main() -> None:
             "right on test, ours - frozen loop", said, f"{right['validation']:.1%} / {right['test']:.1%}",
             100 * (accuracies[-1] - right["test"]), ">= 0", " %",
         ),
-        Figure("first head tuning / those after", f"{ours[0]:.2f} s", f"{mine:.2f} s", ours[0] / mine, "<= 4"),
+        Figure("first head tuning / those after", f"{first:.2f} s", f"{mine:.2f} s", first / mine, "<= 4"),
     ]  # fmt: skip
     n = f"{options.turns} turns, {', '.join(f'{count} {split}' for split, count in counts.items())} pictures of 224"
     tell("tune_head", "Head tuning (accuracy: validation / test)", figures, n, options.json)
