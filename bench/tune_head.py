@@ -3,7 +3,7 @@
     python bench/tune_head.py DATA WEIGHTS [--turns 5] [--json out.json]
 
 The floor is what cannot be left out: every training and validation picture decoded, resized and embedded once by the
-runtime. Ours is `train(..., tune="head")` from there to the verified bundle, in the same process, with nothing kept from
+runtime. Ours is `train(..., tune="head")` from there to the verified bundle, in this process, with nothing kept from
 a turn before but the network's graph, which another process made first ("first head tuning"). The usual loop is what
 fastai, timm and Keras do with a frozen backbone, written out in PyTorch: ten epochs of a DataLoader that decodes every
 picture again, the backbone evaluated without gradients, the head trained by Adam (learning rate 0.001, batch 32) on
