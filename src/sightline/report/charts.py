@@ -47,7 +47,7 @@ def curves(
     ticks = epochs if over == "epoch" and len(epochs) <= 6 else alt.Undefined  # of few ticks Vega makes halves
     where = ["epoch:Q", *([alt.Tooltip("along:Q", title=title, format=".3~g")] if over == "seconds" else [])]
     channels: dict[str, Any] = {
-        "x": alt.X("along:Q", title=title, axis=alt.Axis(tickCount=6, values=ticks, format="~g", grid=False)),
+        "x": alt.X("along:Q", title=title, axis=alt.Axis(tickCount=6, values=ticks, format="~r", grid=False)),
         "y": alt.Y("value:Q", scale=scale, axis=axis, title=spoken),
         "color": _network_colour(networks),
         "strokeDash": alt.StrokeDash(
