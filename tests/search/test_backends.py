@@ -1,111 +1,156 @@
-"""One battery over every backend, against NumPy brute force."""
+"""One battery over every search method, against NumPy brute force."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline.search.backends import BACKENDS, Backend
-from sightline.search.measure import TOLERANCE, measured, recall
+from sightline.core.errors import UserError
+from sightline.search.backends import BACKENDS, Absent, Backend, make
+from sightline.search.backends.backend import nearest_of
+from sightline.search.measure import TOLERANCE, Queries, recalls
 
-EXACT = ["exact"]
+EXACT = ["exact", "kd-tree"]
+
+
+def made(name: str, vectors: np.ndarray, **parameters: int) -> Backend:
+    """The method over `vectors`; skipped where its library is absent."""
+    try:
+        return make(name, **parameters).fit(vectors)
+    except Absent as error:
+        pytest.skip(str(error))
 
 
 @st.composite
-def unit_vectors(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
-    """Vectors [N, D], queries [Q, D] of unit length and k; vectors may repeat and queries may be among them."""
-    count, dim = draw(st.integers(1, 300)), draw(st.integers(1, 24))
+def vectors_and_queries(draw: st.DrawFn, least: int = 1) -> tuple[np.ndarray, np.ndarray, int]:
+    """Vectors [N, D], queries [Q, D] and k; vectors may repeat and queries may be among them."""
+    count, dim = draw(st.integers(least, 300)), draw(st.integers(1 if least == 1 else 2, 24))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     vectors = random.normal(size=(count, dim))
     if draw(st.booleans()):
-        vectors = np.round(vectors) + (np.round(vectors) == 0).all(1, keepdims=True)  # many ties, no zero
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    queries = vectors[random.integers(0, count, draw(st.integers(1, 40)))]  # over 20 take FAISS's other path
+        vectors = np.round(vectors)  # many ties
+    queries = vectors[random.integers(0, count, draw(st.integers(1, 100)))]  # over 64 are shared among threads
     return vectors.astype(np.float32), queries.astype(np.float32), draw(st.integers(1, count))
 
 
-def brute_force(vectors: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """The k smallest cosine distances of each query, ascending, in float64."""
-    return np.sort(1 - queries.astype(np.float64) @ vectors.astype(np.float64).T, axis=1)[:, :k]
+def squares(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Squared distances [Q, N] in float64."""
+    return ((queries[:, None].astype(np.float64) - vectors[None]) ** 2).sum(2)
 
 
 @pytest.mark.parametrize("name", EXACT)
-@given(case=unit_vectors())
+@given(case=vectors_and_queries())
 def test_exact_search_is_brute_force(name: str, case: tuple[np.ndarray, np.ndarray, int]) -> None:
     vectors, queries, k = case
-    distances, rows = BACKENDS[name]().fit(vectors).search(queries, k)
-    assert np.allclose(distances, brute_force(vectors, queries, k), atol=TOLERANCE)
-    found = 1 - np.einsum("qd,qkd->qk", queries, vectors[rows])  # each distance is that of its row: ties are no errors
-    assert np.allclose(distances, found, atol=TOLERANCE)
-    assert all(len(set(row)) == k for row in rows.tolist())
+    distances, _ = made(name, vectors).search(queries, k)
+    truth = np.sort(squares(vectors, queries), axis=1)[:, :k]
+    np.testing.assert_allclose(distances, truth, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@given(case=unit_vectors())
+@settings(max_examples=20)
+@given(case=vectors_and_queries(least=256))
 def test_the_contract(name: str, case: tuple[np.ndarray, np.ndarray, int]) -> None:
+    """k different rows, whatever the effort; their true distances, in order; and alone as among others."""
     vectors, queries, k = case
-    distances, rows = BACKENDS[name]().fit(vectors).search(queries, k)
+    backend = made(name, vectors)
+    distances, rows = backend.search(queries, k)
     assert (distances.dtype, rows.dtype) == (np.float32, np.int64)
     assert distances.shape == rows.shape == (len(queries), k)
-    assert (distances >= 0).all()
     assert (np.diff(distances, axis=1) >= 0).all()
     assert ((rows >= 0) & (rows < len(vectors))).all()
+    assert all(len(set(row)) == k for row in rows.tolist())
+    true = np.take_along_axis(squares(vectors, queries), rows, axis=1)
+    np.testing.assert_allclose(distances, true, rtol=1e-4, atol=1e-4)
+    alone, _ = backend.search(queries[:1], k)
+    np.testing.assert_allclose(alone[0], distances[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name not in EXACT])
+def test_more_effort_finds_no_less(name: str) -> None:
+    vectors = clustered(3000, 32)
+    known, queries = vectors[200:], Queries.among(vectors[200:], vectors[:200], 5)
+    backend = made(name, known, **BACKENDS[name].builds(*known.shape)[0])
+    found = []
+    for effort in backend.EFFORTS:
+        backend.effort = effort
+        found.append(recalls(backend.search(queries.vectors, 5)[1], known, queries).mean())
+    assert found[-1] > 0.95
+    assert all(later >= earlier - 0.01 for earlier, later in zip(found, found[1:], strict=False))
+    assert found[0] < found[-1] or found[0] > 0.99
 
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_saved_and_opened_answers_alike(name: str, tmp_path: Path) -> None:
-    vectors = _drawn(500, 16)
+    vectors = clustered(600, 16)
     np.save(tmp_path / "vectors.npy", vectors)
-    fitted = BACKENDS[name]().fit(vectors)
+    fitted = made(name, vectors)
     fitted.save(tmp_path)
-    opened = BACKENDS[name]().open(tmp_path, np.load(tmp_path / "vectors.npy", mmap_mode="r"))
+    opened = make(name, **fitted.parameters).open(tmp_path, np.load(tmp_path / "vectors.npy", mmap_mode="r"))
     for ours, theirs in zip(fitted.search(vectors[:30], 7), opened.search(vectors[:30], 7), strict=True):
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name not in EXACT])
+@pytest.mark.parametrize("kept", [0, 100, None])
+def test_a_spoilt_or_absent_file_is_named(name: str, kept: int | None, tmp_path: Path) -> None:
+    vectors = clustered(600, 16)
+    fitted = made(name, vectors)
+    fitted.save(tmp_path)
+    for file in [file for file in tmp_path.rglob("*") if file.is_file()]:
+        if kept is None:
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(UserError, match="damaged index: .* is missing or (truncated|damaged); make the index again"):
+        make(name, **fitted.parameters).open(tmp_path, vectors)
+
+
+@pytest.mark.parametrize("name", ["ivf", "hnsw", "lsh", "annoy"])
+def test_files_of_other_vectors_are_refused(name: str, tmp_path: Path) -> None:
+    vectors = clustered(600, 16)
+    made(name, vectors).save(tmp_path)
+    with pytest.raises(UserError, match=r"holds 600 vectors.*, not 599"):
+        make(name).open(tmp_path, vectors[:599])
+
+
 def test_a_memory_map_is_searched_where_it_is(tmp_path: Path) -> None:
-    np.save(tmp_path / "vectors.npy", _drawn(100, 8))
+    np.save(tmp_path / "vectors.npy", clustered(100, 8))
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
-    assert np.shares_memory(BACKENDS["exact"]().fit(mapped).vectors_, mapped)
+    backend: Any = made("exact", mapped)
+    assert np.shares_memory(backend.vectors_, mapped)
 
 
-def test_what_is_measured() -> None:
-    vectors = _drawn(300, 8)
-    figures = measured(BACKENDS["exact"]().fit(vectors), vectors)
-    assert figures["recall"] == 1
-    assert figures["latency_us_median"] > 0
-    assert (figures["k"], figures["queries"]) == (10, 200)
-    few = measured(BACKENDS["exact"]().fit(vectors[:3]), vectors[:3])
-    assert (few["k"], few["queries"], few["recall"]) == (3, 3, 1)
+def test_where_a_method_finds_too_few_all_vectors_are_compared() -> None:
+    vectors = clustered(50, 4)
+    candidates = np.array([[3, -1, -1], [7, 8, 9], [-1, -1, -1]])
+    distances, rows = nearest_of(candidates, vectors[:3], vectors, 2)
+    truth = squares(vectors, vectors[:3])
+    assert rows[0].tolist() == np.argsort(truth[0])[:2].tolist()
+    assert rows[2].tolist() == np.argsort(truth[2])[:2].tolist()
+    assert rows[1].tolist() == [row for row in np.argsort(truth[1]) if row in (7, 8, 9)][:2]
+    np.testing.assert_allclose(distances, np.take_along_axis(truth, rows, 1), atol=TOLERANCE)
 
 
-class Wrong:
-    """A backend that misses: it answers `offset` rows beside the truth, or one row again and again."""
-
-    def __init__(self, inner: Backend, repeat: bool) -> None:
-        self.inner, self.repeat = inner, repeat
-
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        distances, rows = self.inner.search(queries, k)
-        return distances, np.repeat(rows[:, :1], k, axis=1) if self.repeat else np.flip(np.argsort(rows), 1) + 150
+def test_an_unknown_method_is_said() -> None:
+    with pytest.raises(UserError, match='no search method "hnws", did you mean "hnsw"'):
+        make("hnws")
 
 
-@pytest.mark.parametrize(("repeat", "low", "high"), [(True, 0.1, 0.1), (False, 0.0, 0.3)])
-def test_recall_notices_what_is_missed(repeat: bool, low: float, high: float) -> None:
-    vectors = _drawn(300, 8)
-    wrong = Wrong(BACKENDS["exact"]().fit(vectors), repeat)
-    assert low <= recall(wrong, vectors, vectors[:50], 10) <= high  # type: ignore[arg-type]
+def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "annoy", None)
+    with pytest.raises(Absent, match=r"Annoy is not installed: `pip install sightline\[ann\]`"):
+        make("annoy").fit(clustered(300, 4))
 
 
-def test_ties_are_no_misses() -> None:
-    vectors = np.tile(np.array([[1.0, 0.0]], np.float32), (50, 1))
-    assert recall(BACKENDS["exact"]().fit(vectors), vectors, vectors[:5], 10) == 1
-
-
-def _drawn(count: int, dim: int) -> np.ndarray:
-    vectors = np.random.default_rng(3).normal(size=(count, dim))
+def clustered(count: int, dims: int, seed: int = 3) -> np.ndarray:
+    """Unit vectors around a few dozen centres, as pictures' embeddings lie."""
+    draw = np.random.default_rng(seed)
+    centres = draw.normal(size=(40, dims))
+    vectors = centres[draw.integers(0, 40, count)] + 0.4 * draw.normal(size=(count, dims))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -63,7 +63,7 @@ def test_saved_and_opened_it_projects_alike(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened(vectors), projection(vectors))
     assert (opened.explained(), opened.dims) == (projection.explained(), 3)
     (tmp_path / "pca.npz").write_bytes((tmp_path / "pca.npz").read_bytes()[:100])
-    with pytest.raises(UserError, match="pca.npz holds no projection"):
+    with pytest.raises(UserError, match=r"pca\.npz holds no projection"):
         pca.Projection.open(tmp_path / "pca.npz")
 
 

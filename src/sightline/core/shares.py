@@ -10,7 +10,7 @@ import numpy as np
 CONFIDENCE = 0.95
 
 
-def wilson(hits: int, count: int) -> tuple[float, float]:
+def wilson(hits: float, count: float) -> tuple[float, float]:
     """Wilson's 95 % score interval of a share of `hits` in `count`, 1 or more."""
     z, share = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), hits / count
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)

@@ -1,50 +1,105 @@
-"""What a search method is worth on the vectors it holds: recall against brute force, and the time of one query."""
+"""What a search method is worth on given vectors: recall against exact search, times, and bytes."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from sightline.search.backends import Backend
+from sightline.core.shares import wilson
+from sightline.search.backends.backend import Backend
+from sightline.search.backends.exact import Exact
 
-LATENCY_QUERIES = 200
-RECALL_QUERIES = 50
-TOLERANCE = 1e-5  # of a distance: float32 products in another order
+QUERIES = 1000
+TIMED = 500  # of them one by one
+TOLERANCE = 1e-5  # of a squared distance, and of its size: float32 sums in another order
 
 
-def measured(backend: Backend, vectors: np.ndarray, k: int = 10) -> dict[str, float | int]:
-    """Recall in [0, 1] and median microseconds of a single query for `k` neighbours (fewer where there are fewer).
-
-    Queries are drawn from `vectors` float32 [N, D] without repetition and always the same for the same N: up to 200
-    for the time, up to 50 of them for the recall.
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """`vectors` float32 [Q, D] to search with, and `farthest` float32 [Q]: the squared distance of each one's true k-th
+    neighbour.
     """
-    k = min(k, len(vectors))
-    drawn = np.random.default_rng(0).permutation(len(vectors))[:LATENCY_QUERIES]
-    queries = np.ascontiguousarray(vectors[drawn])
-    backend.search(queries[:1], k)  # the first call loads the library
+
+    vectors: np.ndarray
+    farthest: np.ndarray
+    k: int
+
+    @classmethod
+    def among(cls, known: np.ndarray, vectors: np.ndarray, k: int) -> Queries:
+        """`vectors` as queries for the `k` nearest among `known` float32 [N, D]; k <= N."""
+        squares, _ = Exact().fit(known).search(vectors, k)
+        return cls(vectors, squares[:, -1], k)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`recall` in [0, 1], at least `recall_low` with 95 % confidence; microseconds of a query alone, on one thread, in
+    the median and for the slowest hundredth; queries a second when many come at once.
+    """
+
+    recall: float
+    recall_low: float
+    latency_us_median: float
+    latency_us_p99: float
+    queries_per_s: float
+    k: int
+    queries: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def measured(
+    backend: Backend, known: np.ndarray, queries: Queries, clock: Callable[[], float] = time.perf_counter
+) -> Measured:
+    """What `backend`, over the vectors `known` float32 [N, D], is worth for `queries`."""
+    vectors, k = queries.vectors, queries.k
+    backend.search(vectors[:1], k)  # the first call loads the library
     seconds = []
-    for row in range(len(queries)):
-        began = time.perf_counter()
-        backend.search(queries[row : row + 1], k)
-        seconds.append(time.perf_counter() - began)
-    return {
-        "recall": recall(backend, vectors, queries[:RECALL_QUERIES], k),
-        "latency_us_median": 1e6 * float(np.median(seconds)),
-        "k": k,
-        "queries": len(queries),
-    }
+    for row in range(min(TIMED, len(vectors))):
+        one = vectors[row : row + 1]
+        began = clock()
+        backend.search(one, k)
+        seconds.append(clock() - began)
+    began = clock()
+    _, rows = backend.search(vectors, k)
+    together = clock() - began
+    found = recalls(rows, known, queries)
+    recall = float(found.mean())
+    return Measured(
+        recall=recall,
+        recall_low=_at_least(found),
+        latency_us_median=1e6 * float(np.median(seconds)),
+        latency_us_p99=1e6 * float(np.quantile(seconds, 0.99)),
+        queries_per_s=len(vectors) / together,
+        k=k,
+        queries=len(vectors),
+    )
 
 
-def recall(backend: Backend, vectors: np.ndarray, queries: np.ndarray, k: int) -> float:
-    """The share of the `k` found for each of `queries` that are no farther than the true k-th, so ties are no errors.
+def _at_least(found: np.ndarray) -> float:
+    """The lower end of the 95 % interval of the mean of shares `found` [Q].
 
-    The truth is NumPy's product of each query with every vector, one query at a time to keep memory flat.
+    Wilson's, of as many hits and misses as vary like them: most queries that miss miss one of k.
     """
-    _, rows = backend.search(queries, k)
-    hits = 0
-    for query, found in zip(queries, rows, strict=True):
-        distances = 1 - vectors @ query
-        farthest = np.partition(distances, k - 1)[k - 1]
-        hits += int((distances[np.unique(found)] <= farthest + TOLERANCE).sum())
-    return hits / (len(queries) * k)
+    mean, variance = float(found.mean()), float(found.var())
+    count = len(found) * mean * (1 - mean) / variance if variance else len(found)
+    return wilson(mean * count, count)[0]
+
+
+def recalls(rows: np.ndarray, known: np.ndarray, queries: Queries) -> np.ndarray:
+    """For each query the share of the `rows` int64 [Q, k] found that are no farther than its true k-th neighbour.
+
+    So a tie is no error, and a row counts once.
+    """
+    found = np.empty(len(rows))
+    for number, (query, own) in enumerate(zip(queries.vectors, rows, strict=True)):
+        squares = ((known[np.unique(own)] - query) ** 2).sum(1)
+        far = queries.farthest[number]
+        found[number] = (squares <= far + TOLERANCE * (1 + far)).sum() / queries.k
+    return found

@@ -23,10 +23,12 @@ class Backend(Protocol):
     """A search method, final. Its constructor takes its parameters by name; `fit` or `open` makes it ready.
 
     `effort` may be changed at any time: more finds more and takes longer. `EFFORTS` are those worth trying, ascending;
-    none where there is nothing to choose. `search` may be called from several threads.
+    none where there is nothing to choose. `READS_VECTORS` says whether the vectors themselves are read while searching,
+    or what it keeps of them alone. `search` may be called from several threads.
     """
 
     LIBRARY: ClassVar[str]
+    READS_VECTORS: ClassVar[bool]
     EFFORTS: ClassVar[tuple[int, ...]]
     effort: int
 

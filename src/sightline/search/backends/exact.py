@@ -15,6 +15,7 @@ class Exact:
     """FAISS's flat search, on the vectors where they are, so a memory map is not copied."""
 
     LIBRARY: ClassVar[str] = "faiss"
+    READS_VECTORS: ClassVar[bool] = True
     EFFORTS: ClassVar[tuple[int, ...]] = ()
     effort = 0
 

@@ -19,6 +19,7 @@ class Hashing:
     """FAISS's LSH on so many `bits`; `effort` is the number of candidates compared by their vectors."""
 
     LIBRARY: ClassVar[str] = "faiss"
+    READS_VECTORS: ClassVar[bool] = True
     EFFORTS: ClassVar[tuple[int, ...]] = (20, 50, 100, 200, 500, 1000)
 
     def __init__(self, bits: int = 256, effort: int = 100) -> None:

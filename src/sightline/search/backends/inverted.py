@@ -24,6 +24,7 @@ class Cells:
     """FAISS's IVF with whole vectors; `effort` is the number of `cells` that a query looks into (nprobe)."""
 
     LIBRARY: ClassVar[str] = "faiss"
+    READS_VECTORS: ClassVar[bool] = False
     EFFORTS: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
     CODES: ClassVar[str] = "Flat"
 
@@ -85,6 +86,7 @@ class Cells:
 class ScalarCodes(Cells):
     """Cells of vectors with a byte a number; twice as many candidates as asked for are compared by their vectors."""
 
+    READS_VECTORS: ClassVar[bool] = True
     CODES: ClassVar[str] = "SQ8"
     MORE: ClassVar[int] = 2
 

@@ -22,6 +22,7 @@ class SmallWorld:
     """FAISS's HNSW; each vector has `links` to others, `effort` is the number of candidates kept (efSearch)."""
 
     LIBRARY: ClassVar[str] = "faiss"
+    READS_VECTORS: ClassVar[bool] = False
     EFFORTS: ClassVar[tuple[int, ...]] = (8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
 
     def __init__(self, links: int = 16, effort: int = 32) -> None:

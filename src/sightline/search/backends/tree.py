@@ -18,10 +18,13 @@ MOST_COUNT = 200_000
 
 
 class Tree:
-    """scikit-learn's KDTree with so many vectors in a `leaf`. It is planted anew when an Index is opened and first used:
-    scikit-learn writes it with pickle alone."""
+    """scikit-learn's KDTree with so many vectors in a `leaf`.
+
+    It is planted anew when an Index is opened and first used, as scikit-learn writes it with pickle alone.
+    """
 
     LIBRARY: ClassVar[str] = "scikit-learn"
+    READS_VECTORS: ClassVar[bool] = True
     EFFORTS: ClassVar[tuple[int, ...]] = ()
     effort = 0
 

@@ -1,0 +1,237 @@
+"""Tuning: which search method, with which parameters, finds enough of the true neighbours soonest on these vectors.
+
+Some vectors are held out as queries and every method is built over the others. Its effort is raised until the recall,
+on its confidence bound, reaches the target; the fastest that does is chosen, unless exact search is nearly as fast. Of
+many vectors a sample says first which methods are worth building over all.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.core.errors import UserError
+from sightline.core.progress import SILENT, Advance, Progress
+from sightline.search.backends import BACKENDS, make
+from sightline.search.backends.backend import Absent, Backend
+from sightline.search.measure import QUERIES, Measured, Queries, measured
+
+TARGET_RECALL, NEIGHBOURS = 0.99, 5
+GAIN = 1.2  # times as fast as exact search a method must be
+HELD_OUT = 0.2  # of few vectors, at most
+SAMPLE = 20_000  # vectors that say which methods to build over more than twice as many
+FINALISTS = 3
+MOST_BYTES = 256 << 20  # of vectors, beyond which those that are not held out are copied to the disk
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method with its parameters, and what it is worth; `measured` is None where `why` says so.
+
+    `build_seconds` is for all efforts of one build; `size_bytes` what is read while searching.
+    """
+
+    method: str
+    library: str
+    parameters: dict[str, int]
+    build_seconds: float | None = None
+    size_bytes: int | None = None
+    measured: Measured | None = None
+    why: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        figures = self.measured.to_dict() if self.measured else {}
+        return {
+            "method": self.method, "library": self.library, "parameters": self.parameters,
+            "build_seconds": self.build_seconds, "size_bytes": self.size_bytes, **figures,
+            **({"why": self.why} if self.why else {}),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The `chosen` trial among all `trials`, the exact search first, and `why` in a sentence."""
+
+    chosen: Trial
+    trials: tuple[Trial, ...]
+    why: str
+    target_recall: float
+    k: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            "target_recall": self.target_recall, "k": self.k, "seconds": self.seconds, "why": self.why,
+            "chosen": self.chosen.to_dict(), "trials": [trial.to_dict() for trial in self.trials],
+        }  # fmt: skip
+
+
+def tune(
+    vectors: np.ndarray,
+    *,
+    target_recall: float = TARGET_RECALL,
+    k: int = NEIGHBOURS,
+    budget_s: float | None = None,
+    progress: Progress = SILENT,
+) -> Tuned:
+    """The search method for `vectors` float32 [N, D], which may be memory-mapped; N >= 2.
+
+    `k` neighbours are asked for (fewer where there are fewer). With `budget_s` no build begins that would not end
+    within that many seconds. UserError for a target outside (0, 1].
+    """
+    if not 0 < target_recall <= 1:
+        raise UserError(f"--target-recall {target_recall:g}: a recall is above 0 and at most 1")
+    search = _Search(target_recall, k, budget_s or np.inf, progress)
+    if len(vectors) > 2 * SAMPLE:
+        search.over(_drawn(vectors, SAMPLE), list(BACKENDS))
+        finalists = search.finalists()
+        scouted, search.trials = search.trials, []
+        search.paces = {trial.method: trial.build_seconds / SAMPLE for trial in scouted if trial.build_seconds}
+        search.over(vectors, ["exact", *finalists])
+        passed = {trial.method for trial in search.trials}
+        search.trials += [
+            Trial(trial.method, trial.library, {}, why=trial.why or "slower among 20,000 of the vectors")
+            for trial in {trial.method: trial for trial in scouted}.values()
+            if trial.method not in passed
+        ]
+    else:
+        search.over(vectors, list(BACKENDS))
+    return search.outcome()
+
+
+@dataclass
+class _Search:
+    target: float
+    k: int
+    budget_s: float
+    progress: Progress
+    trials: list[Trial] = field(default_factory=list)
+    paces: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    def over(self, vectors: np.ndarray, methods: list[str]) -> None:
+        """Try `methods` over `vectors`, exact search first."""
+        held = np.sort(np.random.default_rng(SEED).permutation(len(vectors))[: self._held(len(vectors))])
+        with _without(vectors, held) as known, self.progress.task("Tuning", None, "trials") as advance:
+            queries = Queries.among(known, np.ascontiguousarray(vectors[held]), min(self.k, len(known)))
+            for method in methods:
+                self._try(method, known, queries, advance)
+
+    def _held(self, count: int) -> int:
+        return max(1, min(QUERIES, int(HELD_OUT * count)))
+
+    def _try(self, method: str, known: np.ndarray, queries: Queries, advance: Advance) -> None:
+        """Build `method` in each way worth trying, as far as the budget goes."""
+        library, pace = BACKENDS[method].LIBRARY, self.paces.get(method, 0.0)
+        for parameters in BACKENDS[method].builds(*known.shape):
+            if method != "exact" and self._elapsed() + pace * len(known) > self.budget_s:
+                self.trials.append(Trial(method, library, parameters, why="no time left"))
+                return
+            began = time.perf_counter()
+            try:
+                backend = make(method, **parameters).fit(known)
+            except Absent as error:
+                self.trials.append(Trial(method, library, {}, why=str(error)))
+                return
+            seconds = time.perf_counter() - began
+            size = _size(backend, known)
+            for found in self._efforts(backend, known, queries):
+                self.trials.append(Trial(method, library, backend.parameters, seconds, size, found))
+                advance(1, method=method, recall=f"{found.recall:.3f}")
+
+    def _efforts(self, backend: Backend, known: np.ndarray, queries: Queries) -> Iterator[Measured]:
+        """What `backend` is worth with more and more effort, until it finds enough or takes too long."""
+        for effort in backend.EFFORTS or (0,):
+            if backend.EFFORTS:
+                backend.effort = effort
+            found = measured(backend, known, queries)
+            yield found
+            exact = self.trials[0].measured
+            slow = exact is not None and found.latency_us_median > exact.latency_us_median
+            if found.recall_low >= self.target or slow or self._elapsed() > self.budget_s:
+                return
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self.began
+
+    def _fit(self) -> list[Trial]:
+        """The trials that reach the target, fastest first."""
+        reached = [trial for trial in self.trials if trial.measured and trial.measured.recall_low >= self.target]
+        return sorted(reached, key=_latency)
+
+    def finalists(self) -> list[str]:
+        """The methods to build over all vectors, the most promising first."""
+        ranked = [trial.method for trial in self._fit() if trial.method != "exact"]
+        return list(dict.fromkeys(ranked))[:FINALISTS]
+
+    def outcome(self) -> Tuned:
+        """The fastest that reaches the target, or exact search."""
+        exact = self.trials[0]
+        best = next((trial for trial in self._fit() if trial.method != "exact"), None)
+        gain = _latency(exact) / _latency(best) if best else 0.0
+        if best and best.measured and gain >= GAIN:
+            why = (
+                f"{_spoken(best)} finds {best.measured.recall:.2%} of the true {best.measured.k} neighbours (at least "
+                f"{best.measured.recall_low:.2%}) and is {gain:.1f} times as fast as exact search"
+            )
+            chosen = best
+        elif best:
+            chosen = exact
+            why = f"exact search is enough: {_spoken(best)}, the fastest that finds as much as asked for, is "
+            why += f"{gain:.2f} times as fast"
+        else:
+            chosen, why = exact, f"exact search: nothing else was seen to find {self.target:.0%} of the true neighbours"
+        return Tuned(chosen, tuple(self.trials), why, self.target, self.k, self._elapsed())
+
+
+def _latency(trial: Trial) -> float:
+    return trial.measured.latency_us_median if trial.measured else np.inf
+
+
+def _spoken(trial: Trial) -> str:
+    return f"{trial.method} ({', '.join(f'{name} {value}' for name, value in trial.parameters.items())})"
+
+
+def _size(backend: Backend, known: np.ndarray) -> int:
+    """Bytes that are read while searching."""
+    with tempfile.TemporaryDirectory() as folder:
+        backend.save(Path(folder))
+        files = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    return files + (known.nbytes if backend.READS_VECTORS else 0)
+
+
+def _drawn(vectors: np.ndarray, count: int) -> np.ndarray:
+    """So many of `vectors`, in memory."""
+    rows = np.random.default_rng(SEED).permutation(len(vectors))[:count]
+    return np.ascontiguousarray(vectors[np.sort(rows)])
+
+
+@contextmanager
+def _without(vectors: np.ndarray, held: np.ndarray) -> Iterator[np.ndarray]:
+    """`vectors` but for the rows `held`, ascending: of many a file that is mapped, and gone afterwards."""
+    kept = np.ones(len(vectors), bool)
+    kept[held] = False
+    if vectors.nbytes <= MOST_BYTES:
+        yield np.ascontiguousarray(vectors[kept])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        shape = (len(vectors) - len(held), vectors.shape[1])
+        known = np.lib.format.open_memmap(Path(folder) / "known.npy", mode="w+", dtype=np.float32, shape=shape)
+        written = 0
+        for start in range(0, len(vectors), 65_536):
+            block = vectors[start : start + 65_536][kept[start : start + 65_536]]
+            known[written : written + len(block)] = block
+            written += len(block)
+        known.flush()
+        yield known.view(np.ndarray)
+        del known
