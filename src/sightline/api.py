@@ -16,7 +16,7 @@ from sightline.bundle import Bundle
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
-from sightline.core.wording import unbalanced
+from sightline.core.wording import seconds, unbalanced
 from sightline.experience import UNLIKE_SHARE
 from sightline.run import Run, place
 
@@ -157,7 +157,6 @@ def reproduce(
     directory of the Runs.
     """
     from sightline import inception_vs_resnet as asked
-    from sightline.training.recipe import seconds
 
     if experiment != asked.NAME:
         raise UserError(f'unknown experiment "{named(experiment)}": there is {asked.NAME}')
@@ -272,13 +271,27 @@ def load(source: str | Path | Run, *, threads: int | None = None) -> Bundle:
     return _run(source).bundle(threads=threads)
 
 
-def index(data: Any, run: str | Path | Run, out: str | Path | None = None, *, progress: Progress = SILENT) -> Index:
-    """An Index over the pictures of `data` with the embeddings of `run`, in indexes/DATA unless `out` is given."""
-    from sightline.search.index import build
+def index(
+    data: Any,
+    run: str | Path | Run,
+    out: str | Path | None = None,
+    *,
+    tune_budget: str | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Index:
+    """An Index over the pictures of `data` with the embeddings of `run`, in indexes/DATA unless `out` is given.
 
+    `tune_budget` ("5m") is what choosing a search method may take; `options` are those of `search.build.build` (pca,
+    whiten, metric, method, target_recall, k).
+    """
+    from sightline.search.build import build
+
+    budget_s = seconds(tune_budget) if tune_budget else None
     bundle = load(run)
     dataset = prepare(data, progress=progress)
-    return build(dataset, bundle, Path(out) if out else Path("indexes") / dataset.name, progress=progress)
+    out = Path(out) if out else Path("indexes") / dataset.name
+    return build(dataset, bundle, out, tune_budget_s=budget_s, progress=progress, **options)
 
 
 def _network(source: str | Path | Run | Bundle) -> Run | Bundle:
@@ -336,7 +349,7 @@ def _recipe(
     """
     from sightline.models import architecture
     from sightline.training.presets import USUAL, preset
-    from sightline.training.recipe import Recipe, seconds
+    from sightline.training.recipe import Recipe
 
     for arch in archs:
         architecture(arch)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import UserError
+from sightline.core.wording import seconds
 from sightline.data.augment import in_full
-from sightline.training.recipe import FACTORS, Recipe, seconds
+from sightline.training.recipe import FACTORS, Recipe
 
 recipes = st.builds(
     Recipe,

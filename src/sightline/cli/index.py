@@ -2,34 +2,92 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import Data, Json, Out
+from sightline.core.errors import UserError, named
+from sightline.core.wording import percent, size
 
 
 def command(
     data: Data,
     run: Annotated[str, typer.Option(metavar="RUN", help="The run, or bundle, whose network embeds the pictures.")],
     out: Out = None,
+    metric: Annotated[Literal["cosine", "euclidean"], typer.Option(help="What is near.")] = "cosine",
+    pca: Annotated[
+        str,
+        typer.Option(metavar="auto|none|N", help="How many principal axes vectors keep; auto chooses by the labels."),
+    ] = "auto",
+    whiten: Annotated[bool, typer.Option("--whiten", help="Let every axis that is kept count the same.")] = False,
+    method: Annotated[
+        Literal["auto", "exact"], typer.Option(help="auto: the fastest method that finds enough; exact: no other.")
+    ] = "auto",
+    target_recall: Annotated[
+        float, typer.Option(help="The share of the true neighbours that a method must find.")
+    ] = 0.99,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many neighbours that is measured for.")] = 5,
+    tune_budget: Annotated[
+        str | None, typer.Option(help="Time for choosing a method (5m).", show_default="as long as it takes")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Embed every usable picture of DATA and keep the vectors for search, in indexes/DATA."""
     from sightline import api
 
-    index = api.index(data, run, out, progress=Bars())
+    index = api.index(
+        data, run, out, metric=metric, pca=axes(pca), whiten=whiten, method=method, target_recall=target_recall, k=k,
+        tune_budget=tune_budget, progress=Bars(),
+    )  # fmt: skip
     document = {"kind": "index", "path": str(index.path), **index.document}
     if json:
         print_json(document)
         return
-    measured = document["measured"]
+    show(document)
+
+
+def axes(text: str) -> int | str:
+    """What --pca was given; UserError when it is neither auto, none nor a number."""
+    if text in ("auto", "none"):
+        return text
+    if not text.isdecimal():
+        raise UserError(f'--pca "{named(text)}": use auto, none, or a number of dimensions')
+    return int(text)
+
+
+def show(document: dict[str, Any]) -> None:
+    """What the Index is and how it was chosen."""
+    tuning, pca, found = document["tuning"], document["pca"], document["quality"]
+    dims = f"{document['dim']:,}"
+    if pca:
+        dims += f" of {document['embedding_dim']:,}, {percent(pca['explained'])} of the variance: {pca['why']}"
+    method = document["backend"]["name"]
+    parameters = ", ".join(f"{name} {value}" for name, value in document["backend"]["parameters"].items())
     rows = [
         ["pictures", f"{document['count']:,}"],
-        ["dimensions", f"{document['dim']:,}"],
-        ["method", f"{document['backend']['name']} search, recall {measured['recall']:.3f}"],
-        ["a query", f"{measured['latency_us_median']:,.0f} us in the median"],
+        ["dimensions", dims],
+        ["method", f"{method} ({parameters})" if parameters else method],
     ]
+    if tuning:
+        chosen = tuning["chosen"]
+        rows += [
+            [
+                "recall",
+                f"{percent(chosen['recall'])} of the true {chosen['k']} (at least {percent(chosen['recall_low'])})",
+            ],
+            [
+                "a query",
+                f"{chosen['latency_us_median']:,.0f} us, one in a hundred {chosen['latency_us_p99']:,.0f} or more",
+            ],
+            ["read", size(chosen["size_bytes"])],
+            ["why", tuning["why"]],
+        ]
+    if found:
+        named_right = percent(found["neighbour_accuracy"])
+        rows.append(
+            ["same class", f"{percent(found['precision'])} of {found['k']} neighbours; they name {named_right}"]
+        )
     print_table(f"Index {document['name']}", ["figure", "value"], rows, left=2)
-    print_line(f"index  {index.path}")
+    print_line(f"index  {document['path']}")

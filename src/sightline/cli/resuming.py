@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.cli.output import Bars, note
 from sightline.core.artifact import read_json
 from sightline.core.errors import UserError, named
+from sightline.core.wording import seconds
 
 if TYPE_CHECKING:
     from sightline.run import Run
@@ -36,7 +37,7 @@ def resumed(name: str, wanted: dict[str, Any], workers: int | None) -> Run:
 
 def differences(run: Run, wanted: dict[str, Any]) -> list[str]:
     """Every parameter `wanted` that is not what `run` was begun with, as "--lr 0.2 (it has 0.1)"."""
-    from sightline.training.recipe import Recipe, seconds
+    from sightline.training.recipe import Recipe
 
     def distortions(text: str) -> Any:
         """Those that `text` comes to, where the run has what it comes to: a preset leaves out what does not suit."""

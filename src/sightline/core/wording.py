@@ -7,10 +7,11 @@ quite all, or not quite nothing, never reads as 100 % or 0 %.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from sightline.core.errors import named
+from sightline.core.errors import UserError, named
 
 UNKNOWN = "–"
 _NBSP = "\u00a0"
@@ -106,6 +107,14 @@ def duration(seconds: float | None) -> str:
             tail = rest % many // few
             return f"{rest // many}{_NBSP}{big}" + (f" {tail}{_NBSP}{small}" if tail else "")
     return f"{rest}{_NBSP}s"
+
+
+def seconds(text: str) -> float:
+    """'90', '90s', '10m' or '2h' in seconds; UserError when it is none of them or not above zero."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
+    if not match or float(match[1]) <= 0:
+        raise UserError(f'"{text}" is not a time: write 90s, 10m or 2h')
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def rate(per_second: float | None) -> str:

@@ -1,10 +1,10 @@
-"""Embedding: pictures to vectors of unit length, so that the inner product of two is their cosine."""
+"""Embedding: pictures to vectors, for the cosine of unit length, so that their distance is that of their directions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from sightline.core.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle, Picture
+
+Metric = Literal["cosine", "euclidean"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class Embedded:
     skipped: tuple[Skipped, ...]
 
 
-def embed(bundle: Bundle, pictures: Sequence[Picture], progress: Progress = SILENT) -> Embedded:
+def embed(
+    bundle: Bundle, pictures: Sequence[Picture], metric: Metric = "cosine", progress: Progress = SILENT
+) -> Embedded:
     """The embeddings of `pictures`, in order. A picture that cannot be read is skipped and listed.
 
-    UserError that names the picture when the network gives it a vector without direction: zero or not a number.
+    UserError that names the picture when the network gives it a vector that `prepared` refuses.
     """
     vectors = np.empty((len(pictures), bundle.card["embedding_dim"]), np.float32)
     kept: list[int] = []
@@ -45,19 +49,23 @@ def embed(bundle: Bundle, pictures: Sequence[Picture], progress: Progress = SILE
             if answer.embedding is None:
                 skipped.append(Skipped(answer.name, answer.error or "unreadable"))
             else:
-                vectors[len(kept)] = unit(answer.embedding, answer.name)
+                vectors[len(kept)] = prepared(answer.embedding[None], metric, lambda _, name=answer.name: name)[0]
                 kept.append(place)
             advance()
     return Embedded(vectors[: len(kept)], np.array(kept, np.int64), tuple(skipped))
 
 
-def unit(vector: np.ndarray, name: str) -> np.ndarray:
-    """`vector` [D] scaled to length 1, float32; UserError that names `name` when it is zero or not a number."""
-    vector = vector.astype(np.float64)
-    length = np.linalg.norm(vector)
-    if not np.isfinite(length) or length == 0:
-        what = "zero" if length == 0 else "not a number"
+def prepared(vectors: np.ndarray, metric: str, name: Callable[[int], str]) -> np.ndarray:
+    """`vectors` [N, D] as they are searched, float32: for the cosine scaled to length 1.
+
+    UserError that gives the `name` of a row whose numbers are none, or that has no direction where one is needed.
+    """
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    if not np.isfinite(lengths).all() or (metric == "cosine" and not lengths.all()):
+        place = int(np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))[0])
+        what = "zero" if lengths[place] == 0 else "not a number"
         raise UserError(
-            f"{named(name)}: its embedding is {what}, so nothing is near it; leave it out or use another run"
+            f"{named(name(place))}: its embedding is {what}, so nothing is near it; leave it out or use another run"
         )
-    return (vector / length).astype(np.float32)
+    return (vectors / lengths[:, None]).astype(np.float32) if metric == "cosine" else vectors

@@ -72,7 +72,7 @@ def pca_table(
                 high=float(away.mean() + half),
                 seconds=took,
                 latency_us=1e6 * took / len(away),
-            )  # fmt: skip
+            )
         )
     chosen = next(row.dims for row in rows if row.behind <= WITHIN)
     return {

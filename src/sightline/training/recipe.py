@@ -8,7 +8,6 @@ The defaults are a one-cycle schedule (Smith and Topin 2018) over SGD with Neste
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -202,14 +201,6 @@ FACTORS = {
 def option_of(field: str) -> str:
     """The command line's option for a field of Recipe."""
     return "--" + OPTIONS.get(field, field).replace("_", "-")
-
-
-def seconds(text: str) -> float:
-    """'90', '90s', '10m' or '2h' in seconds; UserError when it is none of them or not above zero."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", text)
-    if not match or float(match[1]) <= 0:
-        raise UserError(f'"{text}" is not a time: write 90s, 10m or 2h')
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _plain(message: str) -> str:

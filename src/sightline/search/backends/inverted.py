@@ -49,7 +49,8 @@ class Cells:
         self.cells = max(1, min(self.cells, len(vectors)))
         with library.together() as faiss:
             index = faiss.index_factory(vectors.shape[1], f"IVF{self.cells},{self._codes(vectors.shape[1])}")
-            index.cp.seed, index.cp.min_points_per_centroid = SEED, 1  # few vectors need no warning
+            for learnt in (index, *([index.pq] if hasattr(index, "pq") else [])):
+                learnt.cp.seed, learnt.cp.min_points_per_centroid = SEED, 1  # few vectors need no warning
             index.train(np.ascontiguousarray(_sample(vectors)))
             for start in range(0, len(vectors), ADDED):
                 index.add(np.ascontiguousarray(vectors[start : start + ADDED], np.float32))
