@@ -12,7 +12,7 @@ from PIL import Image
 
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
-from sightline.search.embed import embed, unit
+from sightline.search.embed import embed, prepared
 from tests.tiny_network import write
 
 
@@ -60,10 +60,11 @@ def test_a_zero_embedding_names_the_picture(bundle: Bundle, tmp_path: Path) -> N
         embed(bundle, names)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_embedding_that_is_no_number(value: float) -> None:
+def test_an_embedding_that_is_no_number(value: float, metric: str) -> None:
     with pytest.raises(UserError, match=r"cat\.png: its embedding is not a number"):
-        unit(np.array([1.0, value], np.float32), "cat.png")
+        prepared(np.array([[1.0, 2.0], [1.0, value]], np.float32), metric, ["dog.png", "cat.png"].__getitem__)
 
 
 @given(st.lists(st.floats(-(2.0**120), 2.0**120, width=32), min_size=1, max_size=20))
@@ -71,6 +72,11 @@ def test_unit_length_whatever_the_scale(values: list[float]) -> None:
     vector = np.array(values, np.float32)
     if not vector.any():
         return
-    scaled = unit(vector, "one")
+    (scaled,) = prepared(vector[None], "cosine", str)
     assert np.linalg.norm(scaled.astype(np.float64)) == pytest.approx(1, abs=1e-6)
     assert (np.sign(scaled) * np.sign(vector) >= 0).all()
+
+
+def test_euclidean_vectors_stay_as_they_are() -> None:
+    vectors = np.array([[0.0, 0.0], [3.0, 4.0]], np.float32)
+    assert np.array_equal(prepared(vectors, "euclidean", str), vectors)

@@ -17,8 +17,10 @@ import pytest
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
-from sightline.search import index as module
-from sightline.search.index import Index, build
+from sightline.data.layout import SPLITS
+from sightline.search import build as module
+from sightline.search.build import build
+from sightline.search.index import Index
 from tests.tiny_network import make_bundle
 
 
@@ -29,7 +31,8 @@ def bundle(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def built(digits: Dataset, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Index:
-    return build(digits, bundle, tmp_path_factory.mktemp("indexes") / "digits")
+    """Every vector as it is, compared with every other."""
+    return build(digits, bundle, tmp_path_factory.mktemp("indexes") / "digits", pca="none", method="exact")
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def rewrite(path: Path, **changes: Any) -> None:
 
 
 def test_it_holds_every_usable_picture(built: Index, digits: Dataset) -> None:
-    assert len(built) == built.document["count"] == 1797 == sum(len(digits.rows(s)) for s in module.SPLITS)
+    assert len(built) == built.document["count"] == 1797 == sum(len(digits.rows(s)) for s in SPLITS)
     assert np.allclose(np.linalg.norm(built.vectors, axis=1), 1, atol=1e-6)
     first = digits.rows("train")[0]
     row = built.items["picture"].index(digits.table.path[first])
@@ -56,10 +59,49 @@ def test_the_document(built: Index, bundle: Bundle) -> None:
     assert document == built.document
     assert document["model_hash"] == bundle.model_hash
     assert document["backend"] == {"name": "exact", "parameters": {}}
-    assert document["pca"] is None
-    assert document["measured"]["recall"] == 1
-    assert document["measured"]["latency_us_median"] > 0
+    assert (document["pca"], document["pca_table"], document["tuning"]) == (None, None, None)
+    assert document["quality"]["neighbour_accuracy"] > 0.9
     assert document["skipped"] == []
+
+
+def test_projected_and_tuned_it_finds_what_the_whole_does(
+    built: Index, digits: Dataset, bundle: Bundle, tmp_path: Path
+) -> None:
+    index = build(digits, bundle, tmp_path / "tuned")
+    document = index.document
+    assert document["dim"] == document["pca"]["dims"] == document["pca_table"]["chosen"] < 64
+    assert index.vectors.shape == (1797, document["dim"])
+    assert document["backend"]["name"] == document["tuning"]["chosen"]["method"]
+    assert document["tuning"]["chosen"]["recall_low"] >= document["tuning"]["target_recall"] == 0.99
+    assert document["quality"]["neighbour_accuracy"] > built.document["quality"]["neighbour_accuracy"] - 0.01
+    name = digits.name_of(9)
+    assert index.search(name, 1)[0].picture == name
+    whole, reduced = ({n.picture for n in one.search(name, 20)} for one in (built, index))
+    assert len(whole & reduced) > 10
+
+
+@pytest.mark.parametrize(("pca", "whiten"), [(3, False), (7, True)])
+def test_as_many_dimensions_as_asked_for(
+    pca: int, whiten: bool, digits: Dataset, bundle: Bundle, tmp_path: Path
+) -> None:
+    index = build(digits, bundle, tmp_path / "index", pca=pca, whiten=whiten, method="exact", metric="euclidean")
+    assert index.vectors.shape == (1797, pca)
+    variances = index.vectors.var(0)
+    assert np.allclose(variances, 1, atol=0.01) == whiten
+    assert (index.document["pca"]["whitened"], index.document["metric"]) == (whiten, "euclidean")
+    near = index.search(digits.name_of(3), 5)
+    own = np.linalg.norm(index.vectors - index.vectors[near[0].row], axis=1)
+    assert [n.distance for n in near] == pytest.approx(np.sort(own)[:5].tolist(), abs=1e-3)
+
+
+def test_more_dimensions_than_there_are(digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--pca 65: these vectors of 64 numbers span \d+ dimensions"):
+        build(digits, bundle, tmp_path / "index", pca=65)
+    with pytest.raises(UserError, match="--whiten is for projected vectors"):
+        build(digits, bundle, tmp_path / "index", pca="none", whiten=True)
+    with pytest.raises(UserError, match=r"--target-recall 1\.5: a recall is above 0 and at most 1"):
+        build(digits, bundle, tmp_path / "index", target_recall=1.5)
+    assert not (tmp_path / "index").exists()
 
 
 def test_a_picture_finds_itself_first(built: Index, digits: Dataset) -> None:
@@ -126,7 +168,7 @@ def test_queries_without_direction_or_of_another_kind(built: Index, tmp_path: Pa
 
 
 def test_the_same_data_gives_the_same_index(built: Index, digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:
-    again = build(digits, bundle, tmp_path / "again")
+    again = build(digits, bundle, tmp_path / "again", pca="none", method="exact")
     assert np.array_equal(again.vectors, built.vectors)
     assert again.items == built.items
 
@@ -147,7 +189,7 @@ def test_pictures_that_are_gone_are_left_out_and_listed(digits: Dataset, bundle:
 
 def test_rebuilding_replaces_the_old_one_also_with_its_own_bundle(copy: Path, digits: Dataset) -> None:
     old = Index.open(copy)
-    new = build(digits, old.bundle, copy)
+    new = build(digits, old.bundle, copy, pca="none", method="exact")
     assert np.array_equal(new.vectors, old.vectors)  # a reader of the old one keeps working
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
 
@@ -173,7 +215,7 @@ def test_a_build_that_fails_leaves_the_old_one(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "measured", full)
+    monkeypatch.setattr(module, "describe", full)
     with pytest.raises(OSError, match="No space"):
         build(digits, bundle, copy)
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
@@ -218,7 +260,7 @@ def test_vectors_are_never_unpickled(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
-        ("index.json", {"format": 2}, "format 2, this Sightline reads 1"),
+        ("index.json", {"format": 1}, "format 1, this Sightline reads 2"),
         ("index.json", {"count": "many"}, "count in index.json is missing or wrong"),
         ("index.json", {"backend": {"name": "exactt"}}, 'no search method "exactt", did you mean "exact"'),
         ("index.json", {"model_hash": "f" * 64}, "made by network ffffffffffff and holds"),

@@ -19,7 +19,7 @@ from sightline.search.index import BUNDLE, DOCUMENT, FORMAT, ITEMS, PROJECTION, 
 from sightline.search.pca import Projection, fit
 from sightline.search.pca_table import pca_table
 from sightline.search.quality import quality
-from sightline.search.tune import NEIGHBOURS, TARGET_RECALL, tune
+from sightline.search.tune import NEIGHBOURS, TARGET_RECALL, check_target, tune
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 LEAST = 100  # pictures below which the dimensions are not worth choosing
-METHODS = {"auto": "the fastest that reaches the target", "exact": "every vector is compared"}
 
 
 def build(
@@ -54,6 +53,7 @@ def build(
     out = Path(out)
     if out.exists() and not (out / DOCUMENT).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{named(out)} exists and is no index: choose another place")
+    check_target(target_recall)
     rows = np.sort(np.concatenate([dataset.rows(split) for split in SPLITS]))
     embedded = embed(bundle, [dataset.name_of(row) for row in rows], metric, progress)
     rows = rows[embedded.kept]

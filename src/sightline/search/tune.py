@@ -89,8 +89,7 @@ def tune(
     `k` neighbours are asked for (fewer where there are fewer). With `budget_s` no build begins that would not end
     within that many seconds. UserError for a target outside (0, 1].
     """
-    if not 0 < target_recall <= 1:
-        raise UserError(f"--target-recall {target_recall:g}: a recall is above 0 and at most 1")
+    check_target(target_recall)
     search = _Search(target_recall, k, budget_s or np.inf, progress)
     if len(vectors) > 2 * SAMPLE:
         search.over(_drawn(vectors, SAMPLE), list(BACKENDS))
@@ -107,6 +106,12 @@ def tune(
     else:
         search.over(vectors, list(BACKENDS))
     return search.outcome()
+
+
+def check_target(recall: float) -> None:
+    """UserError when `recall` is none."""
+    if not 0 < recall <= 1:
+        raise UserError(f"--target-recall {recall:g}: a recall is above 0 and at most 1")
 
 
 @dataclass
