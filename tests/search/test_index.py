@@ -302,3 +302,46 @@ def test_searching_needs_neither_torch_nor_pyarrow(built: Index, digits: Dataset
         "print([m for m in ('torch', 'pyarrow', 'scipy', 'sklearn', 'altair', 'onnx') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("asked", [{"label": "3"}, {"split": "test"}, {"label": "7", "split": "train"}])
+def test_a_part_is_searched_alone(built: Index, digits: Dataset, asked: dict[str, str]) -> None:
+    part, query = built.where(**asked), digits.name_of(digits.rows("validation")[2])
+    kept = [row for row in range(len(built)) if all(built.items[key][row] == value for key, value in asked.items())]
+    assert len(part) == len(kept) < len(built)
+    found = part.search(query, 9)
+    ranked = [n for n in built.search(query, len(built)) if n.row in set(kept)][:9]
+    assert [n.distance for n in found] == pytest.approx([n.distance for n in ranked], abs=1e-6)
+    assert all(getattr(n, key) == value for n in found for key, value in asked.items())
+    assert {n.row for n in found} <= set(kept)
+    assert all(n.picture == built.name_of(n.row) == part.name_of(n.row) for n in found)
+
+
+def test_a_part_that_is_empty_is_said(built: Index) -> None:
+    with pytest.raises(UserError, match='has label "33", did you mean "3"'):
+        built.where(label="33")
+    with pytest.raises(UserError, match=r"10 neighbours were asked for, .* holds 3"):
+        narrowed = built.where(label="1", split="test")
+        dataclasses.replace(narrowed, vectors=narrowed.vectors[:3]).search(built.vectors[0], 10)
+
+
+@pytest.mark.parametrize("part", [{}, {"split": "train"}])
+def test_a_picture_is_not_its_own_neighbour_unless_asked_for(
+    built: Index, digits: Dataset, part: dict[str, str]
+) -> None:
+    row = built.items["picture"].index(digits.table.path[digits.rows("train")[4]])
+    index = built.where(**part)
+    for query in (row, built.name_of(row)):
+        assert index.search(query, 4)[0].row == row
+        others = index.search(query, 4, exclude_self=True)
+        assert row not in {n.row for n in others}
+        assert [n.row for n in others[:3]] == [n.row for n in index.search(query, 4)[1:]]
+        assert len(others) == 4
+    with pytest.raises(UserError, match=f"holds {len(index) - 1}: ask for 1 to {len(index) - 1}"):
+        index.search(row, len(index), exclude_self=True)
+
+
+def test_rows_that_are_not_there(built: Index) -> None:
+    for row in (-1, 1797):
+        with pytest.raises(UserError, match=f"has no row {row}: its rows are 0 to 1796"):
+            built.search(row)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,8 +20,18 @@ if TYPE_CHECKING:
 
 def command(
     index: Annotated[str, typer.Argument(metavar="INDEX", help="An index made by `sightline index`.")],
-    pictures: Annotated[list[str], typer.Argument(metavar="IMAGE...|FOLDER", help="The pictures to search with.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...|FOLDER|ROW...", help="The pictures to search with, or rows of the index."),
+    ],
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbours for each picture.")] = 10,
+    exclude_self: Annotated[
+        bool, typer.Option("--exclude-self", help="Leave out the picture searched for, where it is in the index.")
+    ] = False,
+    label: Annotated[str | None, typer.Option("--class", help="Search this class alone.", show_default="all")] = None,
+    split: Annotated[
+        Literal["train", "validation", "test"] | None, typer.Option(help="Search this split alone.", show_default="all")
+    ] = None,
     html: Annotated[Path, typer.Option(dir_okay=False, help="The page with the pictures.")] = Path("search.html"),
     json: Json = False,
 ) -> None:
@@ -28,7 +40,11 @@ def command(
     from sightline.search.index import Index
 
     opened = Index.open(Path(index))
-    document = answer(opened, list(expand(pictures)), k)
+    if label is not None or split is not None:
+        opened = opened.where(label=label, split=split)
+    rows = [text for text in pictures if text.isdecimal() and not os.path.exists(text)]
+    others = list(expand([text for text in pictures if text not in rows])) if len(rows) < len(pictures) else []
+    document = answer(opened, [*map(int, rows), *others], k, exclude_self=exclude_self)
     page = write_search_page(document, html)
     if json:
         print_json({**document, "page": str(page)})
@@ -42,15 +58,16 @@ def command(
     print_line(f"page  {page}")
 
 
-def answer(index: Index, pictures: list[str], k: int) -> dict[str, Any]:
-    """The search document: each query picture with its neighbours, nearest first.
+def answer(index: Index, pictures: Sequence[str | int], k: int, *, exclude_self: bool = False) -> dict[str, Any]:
+    """The search document: each query picture, or row of the index, with its neighbours, nearest first.
 
     Pictures that cannot be searched for are in `skipped` with their errors; UserError when no picture can be.
     """
     queries, skipped = [], []
-    for picture in pictures:
+    for asked in pictures:
+        picture = index.name_of(asked) if isinstance(asked, int) else asked
         try:
-            found = index.search(picture, k=k)
+            found = index.search(asked, k=k, exclude_self=exclude_self)
         except UserError as error:
             if len(pictures) == 1 or k > len(index):
                 raise
@@ -65,4 +82,5 @@ def answer(index: Index, pictures: list[str], k: int) -> dict[str, Any]:
     if not queries:
         raise UserError(f"none of the {len(pictures)} pictures could be searched for: {skipped[0]['error']}")
     note(f"{len(queries)} searched among {index.document['count']:,}")
-    return {"kind": "search", "index": str(index.path), "k": k, "queries": queries, "skipped": skipped}
+    about = {"kind": "search", "index": str(index.path), "metric": index.document["metric"], "k": k}
+    return {**about, "queries": queries, "skipped": skipped}

@@ -9,7 +9,7 @@ verified, when the first picture is searched for. `search.build` makes one.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.core.artifact import read_json
-from sightline.core.errors import UserError, named
-from sightline.search.backends import Backend, make
+from sightline.core.errors import UserError, closest, named
+from sightline.search.backends import Backend, Exact, make
 from sightline.search.embed import prepared
 from sightline.search.pca import Projection
 
@@ -51,7 +51,10 @@ class Neighbour:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """An opened Index; `document` is index.json, `vectors` float32 [N, D] are memory-mapped, `items` are columns."""
+    """An opened Index; `document` is index.json, `vectors` float32 [N, D] are memory-mapped, `items` are columns.
+
+    Of a part of one, as `where` gives, `rows` int64 [N] are the rows of the whole.
+    """
 
     path: Path
     document: dict[str, Any]
@@ -59,6 +62,7 @@ class Index:
     items: dict[str, list[str]]
     backend: Backend
     projection: Projection | None
+    rows: np.ndarray | None = None
 
     @classmethod
     def open(cls, path: str | Path) -> Index:
@@ -83,15 +87,45 @@ class Index:
 
         return Bundle.open(self.path / BUNDLE)
 
-    def search(self, query: str | Path | bytes | np.ndarray, k: int = 10) -> list[Neighbour]:
-        """The `k` nearest to a picture (a name or the bytes of a file) or to a vector [D] of any length, nearest first.
+    def where(self, *, label: str | None = None, split: str | None = None) -> Index:
+        """The part with this class, or in this split, or both: it is searched alone, every vector compared.
 
-        UserError when the picture cannot be read, the vector has no direction or another number of dimensions, or `k`
-        is below 1 or above the number of pictures.
+        UserError when no picture is left.
         """
-        vector = query if isinstance(query, np.ndarray) else self._embedding(query)
-        distances, rows = self.search_batch(vector[None], k)
-        return [self._neighbour(int(row), float(d)) for row, d in zip(rows[0], distances[0], strict=True)]
+        wanted = {"label": label, "split": split}
+        kept = np.ones(len(self), bool)
+        for column, value in wanted.items():
+            if value is not None:
+                kept &= np.asarray(self.items[column]) == value
+                if not kept.any():
+                    raise UserError(
+                        f'no picture of {named(self.path)} has {column} "{named(value)}"'
+                        f"{closest(value, set(self.items[column]))}"
+                    )
+        rows = np.flatnonzero(kept)
+        vectors = np.ascontiguousarray(self.vectors[rows])
+        items = {column: [values[row] for row in rows] for column, values in self.items.items()}
+        whole = rows if self.rows is None else self.rows[rows]
+        return replace(self, vectors=vectors, items=items, backend=Exact().fit(vectors), rows=whole)
+
+    def search(
+        self, query: str | Path | bytes | int | np.ndarray, k: int = 10, *, exclude_self: bool = False
+    ) -> list[Neighbour]:
+        """The `k` nearest to a picture (a name, or the bytes of a file), to a row of the Index, or to a vector [D].
+
+        With `exclude_self` the picture of that name, or that row, is none of them. UserError when the picture cannot
+        be read, there is no such row, the vector has no direction or another number of dimensions, or `k` is below 1 or
+        above the number of pictures.
+        """
+        self._check(k, len(self) - exclude_self)
+        if isinstance(query, int):
+            vectors, own = self._row(query)
+        else:
+            vector = query if isinstance(query, np.ndarray) else self._embedding(query)
+            vectors, own = self._projected(vector[None]), self._own(query) if exclude_self else None
+        distances, rows = self._nearest(vectors, k + 1 if exclude_self and own is not None else k)
+        found = [self._neighbour(int(row), float(d)) for row, d in zip(rows[0], distances[0], strict=True)]
+        return [one for one in found if one.row != own or not exclude_self][:k]
 
     def search_batch(self, queries: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Distances float32 [Q, k], ascending, and rows int64 [Q, k] of the `k` nearest to `queries` float [Q, D].
@@ -99,16 +133,24 @@ class Index:
         D is the number of a network's embedding. UserErrors as `search`'s; a query without direction is called by its
         number, from 1.
         """
-        if not 1 <= k <= len(self.vectors):
-            raise UserError(
-                f"{k} neighbours were asked for, {named(self.path)} holds {len(self)}: ask for 1 to {len(self)}"
-            )
+        self._check(k, len(self))
+        return self._nearest(self._projected(queries), k)
+
+    def _check(self, k: int, most: int) -> None:
+        if not 1 <= k <= most:
+            raise UserError(f"{k} neighbours were asked for, {named(self.path)} holds {most}: ask for 1 to {most}")
+
+    def _projected(self, queries: np.ndarray) -> np.ndarray:
+        """Embeddings [Q, D] as the vectors that are searched."""
         if queries.ndim != 2 or queries.shape[1] != self.document["embedding_dim"]:
             raise UserError(
                 f"queries of shape {list(queries.shape)}: this index takes [Q, {self.document['embedding_dim']}]"
             )
         vectors = prepared(queries, self.document["metric"], lambda place: f"query {place + 1}")
-        squares, rows = self.backend.search(self.projection(vectors) if self.projection else vectors, k)
+        return self.projection(vectors) if self.projection else vectors
+
+    def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        squares, rows = self.backend.search(vectors, k)
         return (squares / 2 if self.document["metric"] == "cosine" else np.sqrt(squares)), rows
 
     def _embedding(self, picture: str | Path | bytes) -> np.ndarray:
@@ -118,8 +160,34 @@ class Index:
             raise UserError(f"{name}{answer.error}")
         return prepared(answer.embedding[None], self.document["metric"], lambda _: answer.name)[0]
 
+    def name_of(self, row: int) -> str:
+        """The absolute name of the picture in a row of the whole Index; UserError when there is none."""
+        whole = self.items if self.rows is None else _read_items(self.path / ITEMS, self.document["count"])
+        if not 0 <= row < self.document["count"]:
+            last = self.document["count"] - 1
+            raise UserError(f"{named(self.path)} has no row {row}: its rows are 0 to {last}")
+        return os.path.join(self.document["root"], whole["picture"][row])
+
+    def _row(self, row: int) -> tuple[np.ndarray, int]:
+        """The vector of a row of the whole Index [1, D], and the row."""
+        assert self.name_of(row)
+        whole = _read_vectors(self.path / VECTORS, (self.document["count"], self.document["dim"]))
+        return np.ascontiguousarray(whole[row : row + 1]), row
+
+    def _own(self, query: str | Path | bytes | np.ndarray) -> int | None:
+        """The row of a picture that is in the Index by its name."""
+        if not isinstance(query, str | Path):
+            return None
+        name = os.path.relpath(os.path.abspath(query), self.document["root"])
+        try:
+            place = self.items["picture"].index(name)
+        except ValueError:
+            return None
+        return place if self.rows is None else int(self.rows[place])
+
     def _neighbour(self, row: int, distance: float) -> Neighbour:
         picture, label, split = (self.items[column][row] for column in COLUMNS)
+        row = row if self.rows is None else int(self.rows[row])
         return Neighbour(row, os.path.join(self.document["root"], picture), label, split, distance)
 
 

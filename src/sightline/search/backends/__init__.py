@@ -18,7 +18,7 @@ from sightline.search.backends.scann import Scann
 from sightline.search.backends.small_world import SmallWorld
 from sightline.search.backends.tree import Tree
 
-__all__ = ["BACKENDS", "Absent", "Backend", "make"]
+__all__ = ["BACKENDS", "Absent", "Backend", "Exact", "make"]
 
 BACKENDS: dict[str, type[Any]] = {
     "exact": Exact,
