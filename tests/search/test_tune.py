@@ -10,7 +10,7 @@ import pytest
 from sightline.core.errors import UserError
 from sightline.search import tune as module
 from sightline.search.backends import BACKENDS, Exact
-from sightline.search.measure import Measured, Queries, _at_least, measured, recalls
+from sightline.search.measure import Measured, Queries, at_least, measured, recalls
 from sightline.search.tune import tune
 from tests.search.test_backends import clustered
 
@@ -37,11 +37,11 @@ def test_the_bound_lies_below_the_true_recall_in_nearly_all_samples() -> None:
     truth, below = 0.99, 0
     for _ in range(400):  # each of 5 neighbours is found or not by itself
         found = draw.binomial(5, truth, 500) / 5
-        below += _at_least(found) <= truth
-        assert _at_least(found) <= found.mean()
+        below += at_least(found) <= truth
+        assert at_least(found) <= found.mean()
     assert below / 400 > 0.95
-    assert _at_least(np.ones(1000)) > 0.996
-    assert _at_least(np.zeros(10)) == 0
+    assert at_least(np.ones(1000)) > 0.996
+    assert at_least(np.zeros(10)) == 0
 
 
 def figures(recall: float, us: float) -> Measured:

@@ -6,16 +6,29 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from sightline.cli.about_index import ABOUT
 from sightline.cli.output import Bars, print_json, print_line, print_table
-from sightline.cli.parameters import Data, Json, Out
+from sightline.cli.parameters import DATA_HELP, Json, Out
 from sightline.core.errors import UserError, named
 from sightline.core.wording import percent, size
 
 
 def command(
-    data: Data,
-    run: Annotated[str, typer.Option(metavar="RUN", help="The run, or bundle, whose network embeds the pictures.")],
+    data: Annotated[str, typer.Argument(metavar="DATA|INDEX", help=f"{DATA_HELP} Or an index, to ask about it.")],
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="The run, or bundle, whose network embeds the pictures.", show_default=False),
+    ] = None,
     out: Out = None,
+    describe: Annotated[bool, typer.Option("--describe", help="Of INDEX: what it is, and all that was tried.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Of INDEX: measure again what it finds.")] = False,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Of INDEX: near duplicates, and labels that neighbours contradict.")
+    ] = False,
+    within: Annotated[float, typer.Option(min=0, help="The distance up to which pictures are near duplicates.")] = 0.02,
+    pca_table: Annotated[
+        bool, typer.Option("--pca-table", help="Of INDEX: what neighbours are worth in fewer dimensions.")
+    ] = False,
     metric: Annotated[Literal["cosine", "euclidean"], typer.Option(help="What is near.")] = "cosine",
     pca: Annotated[
         str,
@@ -34,9 +47,22 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Embed every usable picture of DATA and keep the vectors for search, in indexes/DATA."""
+    """Embed every usable picture of DATA and keep the vectors for search, in indexes/DATA.
+
+    Or, with --describe, --verify, --duplicates or --pca-table, say what an INDEX is.
+    """
     from sightline import api
 
+    asked = {"--describe": describe, "--verify": verify, "--duplicates": duplicates, "--pca-table": pca_table}
+    wanted = [option for option, given in asked.items() if given]
+    if len(wanted) > 1:
+        raise UserError(f"{' and '.join(wanted)}: ask for one at a time")
+    if wanted:
+        from sightline.search.index import Index
+
+        return ABOUT[wanted[0]](Index.open(data), within, json)
+    if run is None:
+        raise UserError("index needs --run, the run or bundle whose network embeds the pictures")
     index = api.index(
         data, run, out, metric=metric, pca=axes(pca), whiten=whiten, method=method, target_recall=target_recall, k=k,
         tune_budget=tune_budget, progress=Bars(),

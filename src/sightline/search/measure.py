@@ -73,7 +73,7 @@ def measured(
     recall = float(found.mean())
     return Measured(
         recall=recall,
-        recall_low=_at_least(found),
+        recall_low=at_least(found),
         latency_us_median=1e6 * float(np.median(seconds)),
         latency_us_p99=1e6 * float(np.quantile(seconds, 0.99)),
         queries_per_s=len(vectors) / together,
@@ -82,7 +82,7 @@ def measured(
     )
 
 
-def _at_least(found: np.ndarray) -> float:
+def at_least(found: np.ndarray) -> float:
     """The lower end of the 95 % interval of the mean of shares `found` [Q].
 
     Wilson's, of as many hits and misses as vary like them: most queries that miss miss one of k.

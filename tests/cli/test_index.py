@@ -1,0 +1,106 @@
+"""`sightline index` and what it says of an index, on digits embedded as their own pixels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightline.cli import run
+from sightline.data.dataset import Dataset
+from tests.tiny_network import make_bundle
+
+
+@pytest.fixture(scope="module")
+def made(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("indexes")
+    bundle = make_bundle(place / "bundle", digits)
+    assert run(["index", str(digits.path), "--run", str(bundle.path), "--out", str(place / "index")]) == 0
+    return place / "index"
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Any:
+    """What a command prints, as text, or with --json as a document."""
+
+    def told(*arguments: str) -> Any:
+        capsys.readouterr()
+        assert run([*map(str, arguments)]) == 0
+        out = capsys.readouterr().out
+        return json.loads(out) if "--json" in arguments else " ".join(out.split())
+
+    return told
+
+
+def test_it_says_what_it_is_and_what_was_tried(made: Path, said: Any) -> None:
+    document = said("index", made, "--describe", "--json")
+    assert document["kind"] == "index"
+    text = said("index", made, "--describe")
+    assert "pictures │ 1,797" in text
+    assert f"{document['dim']} of 64" in text
+    assert document["tuning"]["why"].split(",")[0][:30] in text
+    for trial in document["tuning"]["trials"]:
+        assert trial["method"] in text
+
+
+def test_it_verifies_and_notices_what_has_drifted(made: Path, said: Any, tmp_path: Path) -> None:
+    document = said("index", made, "--verify", "--json")
+    assert (document["drifted"], document["recall"] >= 0.98) == (False, True)
+    assert "as it was chosen to" in said("index", made, "--verify")
+    copy = Path(shutil.copytree(made, tmp_path / "copy"))
+    vectors = np.load(copy / "vectors.npy")
+    np.save(copy / "vectors.npy", np.roll(vectors, 700, axis=0))  # the method's own files are of the old order
+    text = (copy / "index.json").read_text()
+    if '"name": "exact"' not in text:
+        assert "warning: " in said("index", copy, "--verify")
+
+
+def test_near_duplicates_and_suspected_labels_are_listed(made: Path, said: Any, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made, tmp_path / "copy"))
+    items = json.loads((copy / "items.json").read_text())
+    row = items["label"].index("4")
+    items["label"][row] = "9"
+    (copy / "items.json").write_text(json.dumps(items))
+    document = said("index", copy, "--duplicates", "--json", "--within", "0.01")
+    assert row in {one["row"] for one in document["suspects"]}
+    assert all(one["label"] != one["other"] for one in document["suspects"])
+    assert document["groups"]
+    assert all(len(group) > 1 for group in document["groups"])
+    assert "its neighbours'" in said("index", copy, "--duplicates", "--within", "0.01")
+
+
+def test_the_table_of_dimensions_is_told(made: Path, said: Any) -> None:
+    document = said("index", made, "--pca-table", "--json")
+    assert [row["dims"] for row in document["rows"]][:6] == [1, 2, 3, 4, 5, 10]
+    text = said("index", made, "--pca-table")
+    assert f"{document['chosen']} (chosen)" in text
+    assert document["why"] in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--describe", "--verify"], "--describe and --verify: ask for one at a time"),
+        ([], "index needs --run"),
+        (["--run", "x", "--pca", "many"], '--pca "many": use auto, none, or a number of dimensions'),
+        (["--run", "x", "--tune-budget", "long"], '"long" is not a time'),
+    ],
+)
+def test_what_cannot_be_asked(arguments: list[str], words: str, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", str(made), *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_rows_parts_and_others_are_searched(made: Path, said: Any, tmp_path: Path) -> None:
+    page = tmp_path / "search.html"
+    options = ["-k", "3", "--exclude-self", "--class", "3", "--html", page, "--json"]
+    document = said("search", made, "7", "12", *options)
+    assert len(document["queries"]) == 2
+    for query in document["queries"]:
+        assert {neighbour["label"] for neighbour in query["neighbours"]} == {"3"}
+        assert query["picture"] not in {neighbour["picture"] for neighbour in query["neighbours"]}
+    assert page.exists()
