@@ -72,7 +72,8 @@ def test_projected_and_tuned_it_finds_what_the_whole_does(
     assert document["dim"] == document["pca"]["dims"] == document["pca_table"]["chosen"] < 64
     assert index.vectors.shape == (1797, document["dim"])
     assert document["backend"]["name"] == document["tuning"]["chosen"]["method"]
-    assert document["tuning"]["chosen"]["recall_low"] >= document["tuning"]["target_recall"] == 0.99
+    chosen = document["tuning"]["chosen"]
+    assert chosen["method"] == "exact" or chosen["recall_low"] >= document["tuning"]["target_recall"] == 0.99
     assert document["quality"]["neighbour_accuracy"] > built.document["quality"]["neighbour_accuracy"] - 0.01
     name = digits.name_of(9)
     assert index.search(name, 1)[0].picture == name

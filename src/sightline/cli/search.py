@@ -42,9 +42,9 @@ def command(
     opened = Index.open(Path(index))
     if label is not None or split is not None:
         opened = opened.where(label=label, split=split)
-    rows = [text for text in pictures if text.isdecimal() and not os.path.exists(text)]
-    others = list(expand([text for text in pictures if text not in rows])) if len(rows) < len(pictures) else []
-    document = answer(opened, [*map(int, rows), *others], k, exclude_self=exclude_self)
+    numbers = [text for text in pictures if text.isdecimal() and not os.path.exists(text)]
+    others = list(expand([text for text in pictures if text not in numbers])) if len(numbers) < len(pictures) else []
+    document = answer(opened, [*map(int, numbers), *others], k, exclude_self=exclude_self)
     page = write_search_page(document, html)
     if json:
         print_json({**document, "page": str(page)})

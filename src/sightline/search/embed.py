@@ -49,7 +49,7 @@ def embed(
             if answer.embedding is None:
                 skipped.append(Skipped(answer.name, answer.error or "unreadable"))
             else:
-                vectors[len(kept)] = prepared(answer.embedding[None], metric, lambda _, name=answer.name: name)[0]
+                vectors[len(kept)] = prepared(answer.embedding[None], metric, [answer.name].__getitem__)[0]
                 kept.append(place)
             advance()
     return Embedded(vectors[: len(kept)], np.array(kept, np.int64), tuple(skipped))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 DOCUMENT, VECTORS, ITEMS, BUNDLE, PROJECTION = "index.json", "vectors.npy", "items.json", "bundle", "pca.npz"
 COLUMNS = ("picture", "label", "split")
-KINDS = {
+KINDS: dict[str, Any] = {
     "name": str, "model_hash": str, "preprocess": dict, "backend": dict, "count": int, "dim": int, "root": str,
     "embedding_dim": int, "metric": str, "pca": (dict, type(None)),
 }  # fmt: skip
@@ -118,14 +118,15 @@ class Index:
         above the number of pictures.
         """
         self._check(k, len(self) - exclude_self)
+        own = self._own(query) if exclude_self else None
         if isinstance(query, int):
-            vectors, own = self._row(query)
+            vectors = self._row(query)
         else:
             vector = query if isinstance(query, np.ndarray) else self._embedding(query)
-            vectors, own = self._projected(vector[None]), self._own(query) if exclude_self else None
-        distances, rows = self._nearest(vectors, k + 1 if exclude_self and own is not None else k)
+            vectors = self._projected(vector[None])
+        distances, rows = self._nearest(vectors, k if own is None else k + 1)
         found = [self._neighbour(int(row), float(d)) for row, d in zip(rows[0], distances[0], strict=True)]
-        return [one for one in found if one.row != own or not exclude_self][:k]
+        return [one for one in found if one.row != own][:k]
 
     def search_batch(self, queries: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Distances float32 [Q, k], ascending, and rows int64 [Q, k] of the `k` nearest to `queries` float [Q, D].
@@ -168,14 +169,16 @@ class Index:
             raise UserError(f"{named(self.path)} has no row {row}: its rows are 0 to {last}")
         return os.path.join(self.document["root"], whole["picture"][row])
 
-    def _row(self, row: int) -> tuple[np.ndarray, int]:
-        """The vector of a row of the whole Index [1, D], and the row."""
+    def _row(self, row: int) -> np.ndarray:
+        """The vector of a row of the whole Index [1, D]."""
         assert self.name_of(row)
         whole = _read_vectors(self.path / VECTORS, (self.document["count"], self.document["dim"]))
-        return np.ascontiguousarray(whole[row : row + 1]), row
+        return np.ascontiguousarray(whole[row : row + 1])
 
-    def _own(self, query: str | Path | bytes | np.ndarray) -> int | None:
-        """The row of a picture that is in the Index by its name."""
+    def _own(self, query: str | Path | bytes | int | np.ndarray) -> int | None:
+        """The row of the whole Index that the query is, by its number or its name; None where it is none."""
+        if isinstance(query, int):
+            return query
         if not isinstance(query, str | Path):
             return None
         name = os.path.relpath(os.path.abspath(query), self.document["root"])
