@@ -104,7 +104,8 @@ def _others(recipe: str, wanted: dict[str, Any]) -> dict[str, Any]:
     from sightline.training.recipe import Recipe
 
     usual = {name: Recipe.model_fields[name].default for each in PRESETS for name in preset(each)}
-    fields = {name: value for name, value in usual.items() if value is not None} | preset(recipe)
+    own = preset(recipe)
+    fields = own | {name: value for name, value in usual.items() if name not in own and value is not None}
     spoken = {"batch" if name == "batch_size" else name: value for name, value in fields.items()}
     length = {"epochs", "budget"} & wanted.keys()
     return {
