@@ -320,7 +320,10 @@ def test_a_share_beyond_all_is_refused(digits: Dataset, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_without_validation_the_curve_is_there_all_the_same(digits: Dataset, weights: Path, tmp_path: Path) -> None:
+def test_without_validation_the_curve_is_there_all_the_same(
+    digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve, "SHARES", (0.5, 1.0))
     bare = without(own(digits, tmp_path / "digits"), "validation")
     found = api.learning_curve(bare, weights=weights, out=tmp_path / "curve", precision="32")
     assert {point["validation_top1"] for point in found["points"]} == {None}
@@ -332,6 +335,7 @@ def test_what_is_measured_on_validation_says_so_and_classes_are_balanced_alike(
     digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aims = []
+    monkeypatch.setattr(curve, "SHARES", (0.5, 1.0))
     monkeypatch.setattr(curve, "fit_head", lambda *given, **more: aims.append(given[2]) or fit_head(*given, **more))
     bare = without(own(digits, tmp_path / "digits"), "test")
     found = api.learning_curve(bare, weights=weights, out=tmp_path / "curve", precision="32", balance="weights")
