@@ -67,7 +67,7 @@ class Annoy:
         for number, query in enumerate(queries):
             found, away = self._index.get_nns_by_vector(query, k, self.effort, include_distances=True)
             rows[number, : len(found)], distances[number, : len(found)] = found, away
-        if rows[:, -1].min() >= 0:
+        if not rows.size or rows[:, -1].min() >= 0:
             return np.square(distances), rows
         return nearest_of(rows, queries, self._vectors, k)
 

@@ -5,27 +5,24 @@ Charikar, "Similarity Estimation Techniques from Rounding Algorithms" (2002).
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from sightline.search.backends import library
-from sightline.search.backends.backend import nearest_of, spread
+from sightline.search.backends.backend import nearest_of
+from sightline.search.backends.in_faiss import InFaiss
 from sightline.search.backends.inverted import LEAST
 
 
-class Hashing:
+class Hashing(InFaiss):
     """FAISS's LSH on so many `bits`; `effort` is the number of candidates compared by their vectors."""
 
-    LIBRARY: ClassVar[str] = "faiss"
     READS_VECTORS: ClassVar[bool] = True
     EFFORTS: ClassVar[tuple[int, ...]] = (20, 50, 100, 200, 500, 1000)
 
     def __init__(self, bits: int = 256, effort: int = 100) -> None:
         self.bits, self.effort = bits, effort
-        self._index: Any = None
-        self._vectors: np.ndarray
 
     @classmethod
     def builds(cls, count: int, dims: int) -> list[dict[str, int]]:
@@ -46,22 +43,7 @@ class Hashing:
             index.add(np.ascontiguousarray(vectors))
         return self._ready(index, vectors)
 
-    def _ready(self, index: Any, vectors: np.ndarray) -> Self:
-        self._index, self._vectors = index, vectors
-        return self
-
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest of the candidates whose bits differ least."""
-        return spread(self._search, queries, k)
-
     def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest of the candidates whose bits differ least."""
         _, rows = library.search(self._index, queries, min(max(self.effort, k), len(self._vectors)))
         return nearest_of(rows, queries, self._vectors, k)
-
-    def save(self, directory: Path) -> None:
-        """Write planes and bits."""
-        library.write(self._index, directory)
-
-    def open(self, directory: Path, vectors: np.ndarray) -> Self:
-        """Map planes and bits."""
-        return self._ready(library.read(directory, vectors.shape), vectors)

@@ -6,13 +6,13 @@ Sivic and Zisserman, "Video Google" (2003); the codes: Jegou et al., "Product Qu
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from sightline.search.backends import library
-from sightline.search.backends.backend import nearest_of, spread
+from sightline.search.backends.backend import nearest_of
+from sightline.search.backends.in_faiss import InFaiss
 
 LEAST = 256  # vectors below which there is nothing to divide
 SEED = 1234
@@ -20,18 +20,15 @@ LEARNT = 1 << 20  # vectors that codes and centroids are learnt from, at most
 ADDED = 1 << 16  # vectors added at once
 
 
-class Cells:
+class Cells(InFaiss):
     """FAISS's IVF with whole vectors; `effort` is the number of `cells` that a query looks into (nprobe)."""
 
-    LIBRARY: ClassVar[str] = "faiss"
     READS_VECTORS: ClassVar[bool] = False
     EFFORTS: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
     CODES: ClassVar[str] = "Flat"
 
     def __init__(self, cells: int = 64, effort: int = 4) -> None:
         self.cells, self.effort = cells, effort
-        self._index: Any = None
-        self._vectors: np.ndarray
 
     @classmethod
     def builds(cls, count: int, dims: int) -> list[dict[str, int]]:
@@ -60,28 +57,10 @@ class Cells:
         """How vectors are kept in a cell, in FAISS's words."""
         return self.CODES
 
-    def _ready(self, index: Any, vectors: np.ndarray) -> Self:
-        self._index, self._vectors = index, vectors
-        return self
-
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest among the cells looked into; among all vectors where those hold fewer than k."""
         self._index.nprobe = self.effort
-        return spread(self._search, queries, k)
-
-    def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        distances, rows = library.search(self._index, queries, k)
-        if rows[:, -1].min() >= 0:
-            return distances, rows
-        return nearest_of(rows, queries, self._vectors, k)
-
-    def save(self, directory: Path) -> None:
-        """Write the cells."""
-        library.write(self._index, directory)
-
-    def open(self, directory: Path, vectors: np.ndarray) -> Self:
-        """Map the cells."""
-        return self._ready(library.read(directory, vectors.shape), vectors)
+        return super().search(queries, k)
 
 
 class ScalarCodes(Cells):
