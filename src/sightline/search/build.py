@@ -84,13 +84,13 @@ def _projection(
     vectors: np.ndarray, labels: np.ndarray, pca: int | Literal["auto", "none"], whiten: bool, progress: Progress
 ) -> tuple[Projection | None, dict[str, Any] | None]:
     """The projection asked for, or None, and the table that chose its dimensions."""
-    if pca == "none" and whiten:
-        raise UserError("--whiten is for projected vectors: leave it out, or give --pca a number of dimensions")
     if len(vectors) > 1 and (vectors == vectors[0]).all():
         raise UserError(
             f"all {len(vectors):,} pictures have the same embedding: this network tells nothing apart here, use another"
         )
     if pca == "none" or (pca == "auto" and (len(vectors) < LEAST or len(np.unique(labels)) < 2)):
+        if whiten:
+            raise UserError("--whiten is for projected vectors: leave it out, or give --pca a number of dimensions")
         return None, None
     fitted = fit(vectors)
     if pca != "auto":
