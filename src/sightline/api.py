@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -273,25 +274,34 @@ def load(source: str | Path | Run, *, threads: int | None = None) -> Bundle:
 
 def index(
     data: Any,
-    run: str | Path | Run,
+    run: str | Path | Run | None = None,
     out: str | Path | None = None,
     *,
+    arch: str | None = None,
+    weights: str | Path | None = None,
+    pixels: bool = False,
     tune_budget: str | None = None,
     progress: Progress = SILENT,
     **options: Any,
 ) -> Index:
-    """An Index over the pictures of `data` with the embeddings of `run`, in indexes/DATA unless `out` is given.
+    """An Index over the pictures of `data`, in indexes/DATA unless `out` is given.
 
-    `tune_budget` ("5m") is what choosing a search method may take; `options` are those of `search.build.build` (pca,
-    whiten, metric, method, target_recall, k).
+    The pictures are embedded by `run`, by the network `arch` with `weights` ("imagenet", or a file, which may say its
+    network), or are their own `pixels`. `tune_budget` ("5m") is what choosing a search method may take; `options` are
+    those of `search.build.build` (pca, whiten, metric, method, target_recall, k). UserError unless one of them is
+    given.
     """
+    from sightline.embedder import pixels_of, ready_made
     from sightline.search.build import build
 
+    if [run is not None, weights is not None, pixels].count(True) != 1 or (arch and weights is None):
+        raise UserError("index needs what embeds the pictures: --run, or --weights (with --arch), or --pixels; one")
     budget_s = seconds(tune_budget) if tune_budget else None
-    bundle = load(run)
+    known = load(run) if run is not None else ready_made(weights, arch, progress) if weights is not None else None
     dataset = prepare(data, progress=progress)
     out = Path(out) if out else Path("indexes") / dataset.name
-    return build(dataset, bundle, out, tune_budget_s=budget_s, progress=progress, **options)
+    with nullcontext(known) if known else pixels_of(dataset) as network:
+        return build(dataset, network, out, tune_budget_s=budget_s, progress=progress, **options)
 
 
 def _network(source: str | Path | Run | Bundle) -> Run | Bundle:

@@ -211,7 +211,7 @@ def test_a_damaged_index(refused: Refused, trained: Path, tmp_path: Path, capsys
     out = str(tmp_path / "index")
     assert run(["index", str(trained / "photos"), "--run", str(trained / "runs" / "it"), "--out", out]) == 0
     capsys.readouterr()
-    vectors = tmp_path / "index" / "vectors.npy"
+    vectors = tmp_path / "index" / "v1" / "vectors.npy"
     vectors.write_bytes(vectors.read_bytes()[:-100])
     assert "vectors.npy" in refused("search", out, str(trained / "photos" / "china" / "00.jpg"))
 
@@ -276,7 +276,7 @@ def test_a_full_disk(
         assert errors[-1].startswith("error: ")
         assert "full" in errors[-1]
         left = {path.name for path in small_disk.iterdir()} - {"filler"}
-        assert left <= {"run"}, left  # a run is kept, to be resumed when there is room
+        assert left <= {"run", "index"}, left  # what was done is kept, to go on when there is room
     assert not list(small_disk.rglob("bundle"))
 
 

@@ -49,7 +49,7 @@ def test_without_json_it_tells_what_became_of_the_keys(place: Path, capsys: pyte
 
 def test_train_begins_with_weights_and_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_folder(place / "photos", 8)
-    options = ["--weights", "mine.pth", "--epochs", "1", "--out", "it"]
+    options = ["--weights", "mine.pth", "--tune", "all", "--epochs", "1", "--out", "it"]
     assert run(["train", "photos", *options]) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
     assert "weights mine.pth: " in said

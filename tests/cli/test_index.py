@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sightline.cli import run
 from sightline.data.dataset import Dataset
@@ -52,8 +53,8 @@ def test_it_verifies_and_notices_what_has_drifted(made: Path, said: Any, tmp_pat
     assert (document["drifted"], document["recall"] >= 0.98) == (False, True)
     assert "as it was chosen to" in said("index", made, "--verify")
     copy = Path(shutil.copytree(made, tmp_path / "copy"))
-    vectors = np.load(copy / "vectors.npy")
-    np.save(copy / "vectors.npy", np.roll(vectors, 700, axis=0))  # the method's own files are of the old order
+    vectors = np.load(copy / "v1" / "vectors.npy")
+    np.save(copy / "v1" / "vectors.npy", np.roll(vectors, 700, axis=0))  # the method's own files are of the old order
     text = (copy / "index.json").read_text()
     if '"name": "exact"' not in text:
         assert "warning: " in said("index", copy, "--verify")
@@ -61,10 +62,10 @@ def test_it_verifies_and_notices_what_has_drifted(made: Path, said: Any, tmp_pat
 
 def test_near_duplicates_and_suspected_labels_are_listed(made: Path, said: Any, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(made, tmp_path / "copy"))
-    items = json.loads((copy / "items.json").read_text())
-    row = items["label"].index("4")
-    items["label"][row] = "9"
-    (copy / "items.json").write_text(json.dumps(items))
+    items = np.load(copy / "v1" / "items.npy")
+    row = int(np.flatnonzero(items["label"] == 4)[0])
+    items["label"][row] = 9
+    np.save(copy / "v1" / "items.npy", items)
     document = said("index", copy, "--duplicates", "--json", "--within", "0.01")
     assert row in {one["row"] for one in document["suspects"]}
     assert all(one["label"] != one["other"] for one in document["suspects"])
@@ -85,7 +86,9 @@ def test_the_table_of_dimensions_is_told(made: Path, said: Any) -> None:
     ("arguments", "words"),
     [
         (["--describe", "--verify"], "--describe and --verify: ask for one at a time"),
-        ([], "index needs --run"),
+        ([], "index needs what embeds the pictures: --run, or --weights (with --arch), or --pixels; one"),
+        (["--run", "x", "--pixels"], "or --pixels; one"),
+        (["--run", "x", "--arch", "resnet18"], "or --pixels; one"),
         (["--run", "x", "--pca", "many"], '--pca "many": use auto, none, or a number of dimensions'),
         (["--run", "x", "--tune-budget", "long"], '"long" is not a time'),
     ],
@@ -104,3 +107,32 @@ def test_rows_parts_and_others_are_searched(made: Path, said: Any, tmp_path: Pat
         assert {neighbour["label"] for neighbour in query["neighbours"]} == {"3"}
         assert query["picture"] not in {neighbour["picture"] for neighbour in query["neighbours"]}
     assert page.exists()
+
+
+def test_pixels_need_no_network_and_what_is_new_is_added(
+    said: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pictures"
+    drawn = np.random.default_rng(0)
+    for label, side in (("wide", 9), ("narrow", 3)):
+        (folder / label).mkdir(parents=True)
+        for number in range(20):
+            pixels = drawn.integers(0, 60, (12, 12), np.uint8)
+            pixels[:, :side] += 150
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    first = said("index", "pictures", "--pixels", "--json")
+    assert (first["arch"], first["embedding_dim"], first["count"]) == ("pixels", 16 * 16, 40)
+    assert first["quality"]["neighbour_accuracy"] == 1
+    Image.fromarray(drawn.integers(0, 60, (12, 12), np.uint8)).save(folder / "wide" / "new.png")
+    (folder / "wide" / "0.png").unlink()
+    again = said("index", "pictures", "--pixels", "--json")
+    assert (again["count"], again["model_hash"], again["version"]) == (40, first["model_hash"], "v2")
+    said("index", "pictures", "--pixels", "--json", "--out", "anew")
+    ours, theirs = (np.load(tmp_path / place / "vectors.npy") for place in ("indexes/pictures/v2", "anew/v1"))
+    assert np.array_equal(ours, theirs)
+    assert sorted(path.name for path in (tmp_path / "indexes/pictures").iterdir()) == [
+        "embeddings.sqlite", "index.json", "v2",
+    ]  # fmt: skip
+    found = said("search", "indexes/pictures", folder / "wide" / "3.png", "-k", "2", "--exclude-self", "--json")
+    assert [one["label"] for one in found["queries"][0]["neighbours"]] == ["wide", "wide"]

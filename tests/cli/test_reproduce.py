@@ -19,7 +19,7 @@ def test_it_runs_and_goes_on_where_it_stood(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = [*EXPERIMENT, "--data", "digits", "--budget", "8s", "--seeds", "1", "--size", "8", "--json"]
+    arguments = [*EXPERIMENT, "--data", "digits", "--budget", "3s", "--seeds", "1", "--size", "8", "--json"]
     assert run(arguments) == 0, capsys.readouterr().err
     document = json.loads(capsys.readouterr().out)
     assert document["kind"] == "experiment"

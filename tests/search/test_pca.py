@@ -28,7 +28,8 @@ def test_it_is_scikit_learns_full_solution(count: int, dims: int, seed: int) -> 
     found, full = pca.fit(vectors), PCA(svd_solver="full").fit(vectors.astype(np.float64))
     kept = len(found.axes)
     assert kept == min(count - 1, dims)
-    np.testing.assert_allclose(found.variances, full.explained_variance_[:kept], rtol=1e-3)
+    largest = full.explained_variance_[0]  # float32's grain is a share of it, whatever the axis
+    np.testing.assert_allclose(found.variances, full.explained_variance_[:kept], rtol=1e-3, atol=1e-6 * largest)
     np.testing.assert_allclose(found.axes @ found.axes.T, np.eye(kept), atol=1e-5)
     assert found.explained() == pytest.approx(1, abs=1e-5)
     ours, theirs = found(vectors), full.transform(vectors.astype(np.float64))[:, :kept]

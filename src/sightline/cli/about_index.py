@@ -77,10 +77,10 @@ def doubts(index: Index, within: float) -> dict[str, Any]:
         raise UserError(f"{named(index.path)} holds {len(index)} picture: there is nothing beside it")
     squares, rows = others(index.backend, np.asarray(index.vectors), min(NEIGHBOURS, len(index) - 1))
     limit = 2 * within if index.document["metric"] == "cosine" else within**2
-    classes, labels = np.unique(index.items["label"], return_inverse=True)
+    classes, labels = index.items.classes, index.items.labels
 
     def told(row: int) -> dict[str, Any]:
-        return {"row": row, "picture": index.name_of(row), "label": index.items["label"][row]}
+        return {"row": row, "picture": index.name_of(row), "label": index.items.label(row)}
 
     return {
         "kind": "index-doubts",
@@ -88,7 +88,7 @@ def doubts(index: Index, within: float) -> dict[str, Any]:
         "within": within,
         "groups": [[told(row) for row in group] for group in near_duplicates(squares, rows, limit)],
         "suspects": [
-            {**told(one.row), "other": str(classes[one.other]), "share": one.share} for one in suspects(rows, labels)
+            {**told(one.row), "other": classes[one.other], "share": one.share} for one in suspects(rows, labels)
         ],
     }
 
@@ -122,7 +122,7 @@ def table(index: Index) -> dict[str, Any]:
     if index.projection:
         raise UserError(f"{named(index.path)} keeps {index.document['dim']} dimensions alone: make it with --pca auto")
     vectors = np.asarray(index.vectors)
-    return make(fit(vectors), vectors, np.unique(index.items["label"], return_inverse=True)[1])
+    return make(fit(vectors), vectors, index.items.labels)
 
 
 ABOUT: dict[str, Callable[[Index, float, bool], None]] = {

@@ -19,6 +19,16 @@ def command(
         str | None,
         typer.Option(metavar="RUN", help="The run, or bundle, whose network embeds the pictures.", show_default=False),
     ] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="The network that --weights are for.", show_default="what the file says")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="imagenet|FILE", help="Instead of a run: a network as it comes.", show_default=False),
+    ] = None,
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Instead of a network: the pictures' own pixels, a baseline.")
+    ] = False,
     out: Out = None,
     describe: Annotated[bool, typer.Option("--describe", help="Of INDEX: what it is, and all that was tried.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Of INDEX: measure again what it finds.")] = False,
@@ -61,10 +71,9 @@ def command(
         from sightline.search.index import Index
 
         return ABOUT[wanted[0]](Index.open(data), within, json)
-    if run is None:
-        raise UserError("index needs --run, the run or bundle whose network embeds the pictures")
     index = api.index(
-        data, run, out, metric=metric, pca=axes(pca), whiten=whiten, method=method, target_recall=target_recall, k=k,
+        data, run, out, arch=arch, weights=weights, pixels=pixels, metric=metric, pca=axes(pca), whiten=whiten,
+        method=method, target_recall=target_recall, k=k,
         tune_budget=tune_budget, progress=Bars(),
     )  # fmt: skip
     document = {"kind": "index", "path": str(index.path), **index.document}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,12 @@ from PIL import Image
 
 from sightline.bundle import GOLDEN_IMAGES, Bundle
 from sightline.core.artifact import check_vacant
+from sightline.core.download import cache_folder
 from sightline.core.errors import UserError, named
+from sightline.core.hashing import sha256_bytes
+from sightline.core.machine import versions
 from sightline.data.preprocess import Preprocess
+from sightline.exporting.assembly import OPSET
 from sightline.exporting.onnx import export
 from sightline.models import check_size, create
 from sightline.models.pretrained import Weights
@@ -58,6 +65,17 @@ def export_weights(
         weights={**weights.provenance, "keys": report.to_dict()},
         out=out,
     )
+
+
+def kept_bundle(weights: Weights, *, style: str | None = None, stem: str | None = None) -> Bundle:
+    """`export_weights`' Bundle, kept in the user's cache for the next time; UserErrors as its."""
+    decides = [weights.sha256, weights.arch, weights.choose(style, stem), weights.preprocess, OPSET, versions()]
+    path = cache_folder() / "bundles" / sha256_bytes(json.dumps(decides, sort_keys=True).encode())[:32]
+    if path.exists():
+        with contextlib.suppress(UserError):  # a damaged one is made anew
+            return Bundle.open(path)
+        shutil.rmtree(path)
+    return export_weights(weights, path, style=style, stem=stem)
 
 
 def golden_pictures(preprocess: Preprocess) -> np.ndarray:

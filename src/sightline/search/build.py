@@ -1,22 +1,30 @@
-"""Building an Index: pictures embedded, projected onto the axes that are worth it, and a search method chosen."""
+"""Building an Index: pictures embedded, projected onto the axes that are worth it, and a search method chosen.
+
+Where there is one of the same network already, only pictures that are new are embedded, and those that are gone go.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sightline.core.artifact import directory, write_json
+from sightline.core.artifact import check_writable, directory, write_json
 from sightline.core.errors import UserError, named
+from sightline.core.kept import kept
 from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Progress
+from sightline.data.layout import SPLITS
 from sightline.search.backends import make
-from sightline.search.embed import Embedded, Metric, embed
-from sightline.search.index import BUNDLE, DOCUMENT, FORMAT, ITEMS, PROJECTION, VECTORS, Index
-from sightline.search.pca import Projection, fit
+from sightline.search.embeddings import Embeddings
+from sightline.search.index import BUNDLE, DOCUMENT, FORMAT, PROJECTION, STORE, VECTORS, Index
+from sightline.search.items import Items
+from sightline.search.metric import Metric, prepared
+from sightline.search.pca import Projection, alike, fit
 from sightline.search.pca_table import pca_table
 from sightline.search.quality import quality
 from sightline.search.tune import NEIGHBOURS, TARGET_RECALL, check_target, tune
@@ -25,7 +33,10 @@ if TYPE_CHECKING:
     from sightline.bundle import Bundle
     from sightline.data.dataset import Dataset
 
-SPLITS = ("train", "validation", "test")
+EXACT: dict[str, Any] = {"name": "exact", "parameters": {}}
+WHOLE = "embeddings.npy"  # while it is built
+LEFT = re.compile(r"\.?v([1-9][0-9]*)(\..+)?")  # a version, or what a killed job left of one
+BLOCK = 1024  # vectors handled together
 LEAST = 100  # pictures below which the dimensions are not worth choosing
 
 
@@ -47,44 +58,102 @@ def build(
 
     Vectors keep `pca` principal axes, `whiten`ed or not: as many as the table of dimensions chooses (auto), or all
     numbers as they are (none). The search `method` is the fastest that finds a share `target_recall` of the true `k`
-    neighbours. Pictures that cannot be read any more are left out and listed in the document. UserError when `out`
-    holds something else, no picture can be read, one has no direction, or all are alike; then nothing is written.
+    neighbours. Pictures that cannot be read any more are left out and listed in the document. Killed, it goes on where
+    it was when called again. UserError when `out` holds something else or is being written by another process, no
+    picture can be read, one has no direction, all are alike, or there is no room; an Index that was there stays.
     """
     out = Path(out)
-    if out.exists() and not (out / DOCUMENT).is_file() and not (out.is_dir() and not any(out.iterdir())):
+    if out.exists() and not _ours(out):
         raise UserError(f"{named(out)} exists and is no index: choose another place")
     check_target(target_recall)
-    rows = np.sort(np.concatenate([dataset.rows(split) for split in SPLITS]))
-    embedded = embed(bundle, [dataset.name_of(row) for row in rows], metric, progress)
-    rows = rows[embedded.kept]
-    if not len(rows):
-        raise UserError(f"{named(dataset.name)} has no picture that can be read: see `sightline data`")
-    labels = dataset.labels(rows)
-    projection, table = _projection(embedded.vectors, labels, pca, whiten, progress)
-    vectors = embedded.vectors if projection is None else np.concatenate(list(projection.blocks(embedded.vectors)))
-    chosen: dict[str, Any] = {"name": "exact", "parameters": {}}
-    tuned = None
-    if method == "auto" and len(vectors) > 1:
-        found = tune(vectors, target_recall=target_recall, k=k, budget_s=tune_budget_s, progress=progress)
-        chosen, tuned = {"name": found.chosen.method, "parameters": found.chosen.parameters}, found.to_dict()
-    figures = {
-        "metric": metric,
-        "pca": _described(projection, table) if projection else None,
-        "pca_table": table,
-        "backend": chosen,
-        "tuning": tuned,
-        "quality": quality(vectors, labels, dataset.classes, min(k, len(vectors) - 1)) if len(vectors) > 1 else None,
-    }
-    with directory(out, replace=True) as temporary:
-        _write(temporary, dataset, bundle, rows, vectors, projection, figures, embedded)
+    check_writable(out / DOCUMENT)
+    out.mkdir(parents=True, exist_ok=True)
+    with Embeddings.opened(out / STORE, bundle) as store:
+        rows, skipped = _embedded(store, dataset, progress)
+        old = _versions(out)
+        version = f"v{1 + max(old.values(), default=0)}"
+        try:
+            with directory(out / version) as place:
+                embeddings = _embeddings(store, dataset, rows, metric, bundle, place / WHOLE)
+                labels = dataset.labels(rows)
+                projection, table = _projection(embeddings, labels, pca, whiten, progress)
+                vectors = _vectors(embeddings, projection, place)
+                wanted: dict[str, Any] = {"target_recall": target_recall, "k": k, "budget_s": tune_budget_s}
+                tuned = tune(vectors, **wanted, progress=progress) if method == "auto" and len(vectors) > 1 else None
+                backend = {"name": tuned.chosen.method, "parameters": tuned.chosen.parameters} if tuned else EXACT
+                near = min(k, len(vectors) - 1)
+                figures = {
+                    "pca": _described(projection, table) if projection else None,
+                    "pca_table": table,
+                    "backend": backend,
+                    "tuning": tuned.to_dict() if tuned else None,
+                    "quality": quality(vectors, labels, dataset.classes, near) if near else None,
+                    "skipped": skipped,
+                }
+                document = _document(dataset, bundle, vectors.shape, {"version": version, "metric": metric, **figures})
+                _write(place, dataset, bundle, rows, vectors, projection, backend)
+            write_json(out / DOCUMENT, document)
+        except OSError as error:
+            raise UserError(f"cannot write the index {named(out)}: {error.strerror}") from None
+        for leftover in old:
+            shutil.rmtree(leftover, ignore_errors=True)
+        store.keep(dataset.table.sha256[rows])
     return Index.open(out)
+
+
+def _embedded(store: Embeddings, dataset: Dataset, progress: Progress) -> tuple[np.ndarray, list[dict[str, str]]]:
+    """The manifest rows of the pictures whose embeddings are in the `store` now, and those that cannot be read."""
+    rows = np.sort(np.concatenate([dataset.rows(split) for split in SPLITS]))
+    hashes = dataset.table.sha256[rows]
+    store.add(hashes, lambda place: dataset.name_of(rows[place]), progress)
+    unread = store.errors(hashes)
+    skipped = [{"picture": dataset.name_of(rows[place]), "reason": reason} for place, reason in unread.items()]
+    if len(unread) == len(rows):
+        raise UserError(f"{named(dataset.name)} has no picture that can be read: see `sightline data`")
+    return np.delete(rows, list(unread)), skipped
+
+
+def _ours(out: Path) -> bool:
+    """Whether `out` is an Index, one that is not finished, or an empty folder."""
+    return out.is_dir() and (any((out / name).is_file() for name in (DOCUMENT, STORE)) or not any(out.iterdir()))
+
+
+def _versions(out: Path) -> dict[Path, int]:
+    """The folders of versions in `out` and their numbers, those left unfinished too."""
+    found = {path: LEFT.fullmatch(path.name) for path in out.iterdir() if path.is_dir()}
+    return {path: int(match[1]) for path, match in found.items() if match}
+
+
+def _embeddings(
+    store: Embeddings, dataset: Dataset, rows: np.ndarray, metric: Metric, bundle: Bundle, path: Path
+) -> np.ndarray:
+    """The embeddings of the pictures in the manifest `rows`, ready for the `metric`, mapped from a new file."""
+
+    def parts() -> Iterator[np.ndarray]:
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            names = [dataset.name_of(row) for row in part]
+            yield prepared(store.vectors(dataset.table.sha256[part]), metric, names.__getitem__)
+
+    return kept(path, (len(rows), bundle.card["embedding_dim"]), np.float32, parts, "embeddings")
+
+
+def _vectors(embeddings: np.ndarray, projection: Projection | None, place: Path) -> np.ndarray:
+    """The vectors that are searched, mapped from their file in `place`, where the `embeddings` lie."""
+    if projection is None:
+        (place / WHOLE).rename(place / VECTORS)
+        return embeddings
+    shape = (len(embeddings), projection.dims)
+    vectors = kept(place / VECTORS, shape, np.float32, lambda: projection.blocks(embeddings), "vectors")
+    (place / WHOLE).unlink()
+    return vectors
 
 
 def _projection(
     vectors: np.ndarray, labels: np.ndarray, pca: int | Literal["auto", "none"], whiten: bool, progress: Progress
 ) -> tuple[Projection | None, dict[str, Any] | None]:
     """The projection asked for, or None, and the table that chose its dimensions."""
-    if len(vectors) > 1 and (vectors == vectors[0]).all():
+    if len(vectors) > 1 and alike(vectors):
         raise UserError(
             f"all {len(vectors):,} pictures have the same embedding: this network tells nothing apart here, use another"
         )
@@ -111,38 +180,34 @@ def _described(projection: Projection, table: dict[str, Any] | None) -> dict[str
 
 def _write(
     place: Path, dataset: Dataset, bundle: Bundle, rows: np.ndarray, vectors: np.ndarray,
-    projection: Projection | None, figures: dict[str, Any], embedded: Embedded,
+    projection: Projection | None, chosen: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Everything an Index consists of, into `place`; `rows` are the manifest rows of the vectors."""
-    np.save(place / VECTORS, vectors)
-    mapped = np.load(place / VECTORS, mmap_mode="r", allow_pickle=False)
+    """What an Index consists of beside its vectors, into `place`; `rows` are the manifest rows of the vectors."""
     if projection:
         projection.save(place / PROJECTION)
-    make(figures["backend"]["name"], **figures["backend"]["parameters"]).fit(mapped).save(place)
+    make(chosen["name"], **chosen["parameters"]).fit(vectors).save(place)
     (place / BUNDLE).mkdir()
     for file in bundle.path.iterdir():
         shutil.copyfile(file, place / BUNDLE / file.name)
-    items = {
-        "picture": [dataset.table.path[row] for row in rows],
-        "label": [dataset.classes[label] for label in dataset.labels(rows)],
-        "split": [str(split) for split in dataset.table.split[rows]],
-    }
-    write_json(place / ITEMS, items)
-    document = {
+    names = [dataset.table.path[row] for row in rows]
+    Items.save(place, names, dataset.labels(rows), [str(split) for split in dataset.table.split[rows]])
+
+
+def _document(dataset: Dataset, bundle: Bundle, shape: tuple[int, ...], figures: dict[str, Any]) -> dict[str, Any]:
+    """index.json."""
+    return {
         "format": FORMAT,
         "name": dataset.name,
         "dataset": {"fingerprint": dataset.fingerprint, "path": str(dataset.path)},
         "root": str(dataset.root),
-        "count": len(rows),
-        "dim": vectors.shape[1],
-        "embedding_dim": embedded.vectors.shape[1],
+        "classes": list(dataset.classes),
+        "count": shape[0],
+        "dim": shape[1],
+        "embedding_dim": bundle.card["embedding_dim"],
         "arch": bundle.arch,
         "model_hash": bundle.model_hash,
-        "bundle": BUNDLE,
         "preprocess": bundle.preprocess.to_dict(),
         **figures,
-        "skipped": [asdict(one) for one in embedded.skipped],
         "machine": describe(),
         "versions": versions(),
     }
-    write_json(place / DOCUMENT, document)

@@ -1,14 +1,16 @@
 """The Index: the pictures of a Dataset as vectors, one search method over them, and the Bundle that made them.
 
-A directory that stands alone: `index.json` (what it is and what was measured), `vectors.npy` (float32 [N, D], read by
-memory map), `pca.npz` where they were projected, `items.json` (picture, class and split of each row), the method's own
-files, and a copy of the Bundle in `bundle/`. Opening reads no vector and starts no network; the Bundle is opened, and
-verified, when the first picture is searched for. `search.build` makes one.
+A directory that stands alone: `index.json` says what it is, what was measured and which folder holds its version:
+`vectors.npy` (float32 [N, D], read by memory map), `pca.npz` where they were projected, the items (picture, class and
+split of each row), the method's own files, and a copy of the Bundle in `bundle/`. A new version is written beside the
+old one and index.json replaced last, so that readers see the one or the other. Opening reads no vector and starts no
+network; the Bundle is opened, and verified, when the first picture is searched for. `search.build` makes one.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,19 +20,22 @@ import numpy as np
 
 from sightline.core.artifact import read_json
 from sightline.core.errors import UserError, closest, named
+from sightline.data.layout import SPLITS
 from sightline.search.backends import Backend, Exact, make
-from sightline.search.embed import prepared
+from sightline.search.items import Items
+from sightline.search.metric import prepared
 from sightline.search.pca import Projection
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle
 
-FORMAT = 2
-DOCUMENT, VECTORS, ITEMS, BUNDLE, PROJECTION = "index.json", "vectors.npy", "items.json", "bundle", "pca.npz"
-COLUMNS = ("picture", "label", "split")
+FORMAT = 3
+DOCUMENT, VECTORS, BUNDLE, PROJECTION = "index.json", "vectors.npy", "bundle", "pca.npz"
+STORE = "embeddings.sqlite"
+VERSION = re.compile(r"v([1-9][0-9]*)")
 KINDS: dict[str, Any] = {
     "name": str, "model_hash": str, "preprocess": dict, "backend": dict, "count": int, "dim": int, "root": str,
-    "embedding_dim": int, "metric": str, "pca": (dict, type(None)),
+    "embedding_dim": int, "metric": str, "pca": (dict, type(None)), "classes": list,
 }  # fmt: skip
 AGAIN = "make the index again with `sightline index`"
 
@@ -51,15 +56,15 @@ class Neighbour:
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """An opened Index; `document` is index.json, `vectors` float32 [N, D] are memory-mapped, `items` are columns.
+    """An opened Index; `document` is index.json, `vectors` float32 [N, D] and `items` are memory-mapped.
 
-    Of a part of one, as `where` gives, `rows` int64 [N] are the rows of the whole.
+    Of a part of one, as `where` gives, `rows` int64 [n] are those that are searched.
     """
 
     path: Path
     document: dict[str, Any]
     vectors: np.ndarray
-    items: dict[str, list[str]]
+    items: Items
     backend: Backend
     projection: Projection | None
     rows: np.ndarray | None = None
@@ -68,45 +73,58 @@ class Index:
     def open(cls, path: str | Path) -> Index:
         """The Index at `path`; UserError when there is none, or its parts are damaged or do not belong together."""
         path = Path(path)
-        document = read_json(path / DOCUMENT, "index")
-        _check(path, document)
-        vectors = _read_vectors(path / VECTORS, (document["count"], document["dim"]))
-        items = _read_items(path / ITEMS, document["count"])
+        document = _read_document(path)
+        while True:
+            try:
+                return cls._opened(path, document)
+            except UserError:
+                if (newer := _read_document(path))["version"] == document["version"]:
+                    raise
+                document = newer  # it was replaced while it was opened
+
+    @classmethod
+    def _opened(cls, path: Path, document: dict[str, Any]) -> Index:
+        """The version that `document` tells of."""
+        place = path / document["version"]
+        _check_bundle(path, place, document)
+        vectors = _read_vectors(place / VECTORS, (document["count"], document["dim"]))
+        items = Items.open(place, document["classes"], document["count"])
         chosen = document["backend"]
-        backend = make(str(chosen.get("name")), **chosen.get("parameters", {})).open(path, vectors)
-        projection = Projection.open(path / PROJECTION) if document["pca"] else None
+        backend = make(str(chosen.get("name")), **chosen.get("parameters", {})).open(place, vectors)
+        projection = Projection.open(place / PROJECTION) if document["pca"] else None
         return cls(path, document, vectors, items, backend, projection)
 
+    @property
+    def place(self) -> Path:
+        """The folder of its version."""
+        return self.path / str(self.document["version"])
+
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.vectors) if self.rows is None else len(self.rows)
 
     @cached_property
     def bundle(self) -> Bundle:
-        """The network that embeds a query picture, verified."""
+        """The network that embeds a query picture, verified; UserError when the Index was replaced meanwhile."""
         from sightline.bundle import Bundle
 
-        return Bundle.open(self.path / BUNDLE)
+        if not self.place.is_dir():
+            raise UserError(f"{named(self.path)} was replaced since it was opened: open it again")
+        return Bundle.open(self.place / BUNDLE)
 
     def where(self, *, label: str | None = None, split: str | None = None) -> Index:
         """The part with this class, or in this split, or both: it is searched alone, every vector compared.
 
         UserError when no picture is left.
         """
-        wanted = {"label": label, "split": split}
-        kept = np.ones(len(self), bool)
-        for column, value in wanted.items():
-            if value is not None:
-                kept &= np.asarray(self.items[column]) == value
-                if not kept.any():
-                    raise UserError(
-                        f'no picture of {named(self.path)} has {column} "{named(value)}"'
-                        f"{closest(value, set(self.items[column]))}"
-                    )
-        rows = np.flatnonzero(kept)
-        vectors = np.ascontiguousarray(self.vectors[rows])
-        items = {column: [values[row] for row in rows] for column, values in self.items.items()}
-        whole = rows if self.rows is None else self.rows[rows]
-        return replace(self, vectors=vectors, items=items, backend=Exact().fit(vectors), rows=whole)
+        rows = self.items.rows(label=label, split=split)
+        rows = rows if self.rows is None else np.intersect1d(rows, self.rows)
+        if not len(rows):
+            wanted = {"class": (label, self.items.classes), "split": (split, SPLITS)}
+            asked = " and ".join(
+                f'{what} "{named(value)}"{closest(value, known)}' for what, (value, known) in wanted.items() if value
+            )
+            raise UserError(f"no picture of {named(self.path)} has {asked}")
+        return replace(self, backend=Exact().fit(np.ascontiguousarray(self.vectors[rows])), rows=rows)
 
     def search(
         self, query: str | Path | bytes | int | np.ndarray, k: int = 10, *, exclude_self: bool = False
@@ -152,7 +170,8 @@ class Index:
 
     def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         squares, rows = self.backend.search(vectors, k)
-        return (squares / 2 if self.document["metric"] == "cosine" else np.sqrt(squares)), rows
+        distances = squares / 2 if self.document["metric"] == "cosine" else np.sqrt(squares)
+        return distances, rows if self.rows is None else self.rows[rows]
 
     def _embedding(self, picture: str | Path | bytes) -> np.ndarray:
         (answer,) = self.bundle.stream([picture], only=("embedding",))
@@ -162,48 +181,48 @@ class Index:
         return prepared(answer.embedding[None], self.document["metric"], lambda _: answer.name)[0]
 
     def name_of(self, row: int) -> str:
-        """The absolute name of the picture in a row of the whole Index; UserError when there is none."""
-        whole = self.items if self.rows is None else _read_items(self.path / ITEMS, self.document["count"])
-        if not 0 <= row < self.document["count"]:
-            last = self.document["count"] - 1
-            raise UserError(f"{named(self.path)} has no row {row}: its rows are 0 to {last}")
-        return os.path.join(self.document["root"], whole["picture"][row])
+        """The absolute name of the picture in a row; UserError when there is none."""
+        if not 0 <= row < len(self.items):
+            raise UserError(f"{named(self.path)} has no row {row}: its rows are 0 to {len(self.items) - 1}")
+        return os.path.join(self.document["root"], self.items.picture(row))
 
     def _row(self, row: int) -> np.ndarray:
-        """The vector of a row of the whole Index [1, D]."""
+        """The vector of a row [1, D]."""
         assert self.name_of(row)
-        whole = _read_vectors(self.path / VECTORS, (self.document["count"], self.document["dim"]))
-        return np.ascontiguousarray(whole[row : row + 1])
+        return np.ascontiguousarray(self.vectors[row : row + 1])
 
     def _own(self, query: str | Path | bytes | int | np.ndarray) -> int | None:
-        """The row of the whole Index that the query is, by its number or its name; None where it is none."""
+        """The row that the query is, by its number or its name; None where it is none."""
         if isinstance(query, int):
             return query
         if not isinstance(query, str | Path):
             return None
-        name = os.path.relpath(os.path.abspath(query), self.document["root"])
-        try:
-            place = self.items["picture"].index(name)
-        except ValueError:
-            return None
-        return place if self.rows is None else int(self.rows[place])
+        return self.items.row_of(os.path.relpath(os.path.abspath(query), self.document["root"]))
 
     def _neighbour(self, row: int, distance: float) -> Neighbour:
-        picture, label, split = (self.items[column][row] for column in COLUMNS)
-        row = row if self.rows is None else int(self.rows[row])
-        return Neighbour(row, os.path.join(self.document["root"], picture), label, split, distance)
+        return Neighbour(row, self.name_of(row), self.items.label(row), self.items.split(row), distance)
 
 
-def _check(path: Path, document: dict[str, Any]) -> None:
-    """UserError unless the document is whole and the Bundle inside is the one that made the vectors."""
+def _read_document(path: Path) -> dict[str, Any]:
+    """index.json, checked for all that is read of it."""
+    if (path / STORE).is_file() and not (path / DOCUMENT).is_file():
+        raise UserError(f"{named(path)} is not finished: give the `sightline index` that began it again")
+    document = read_json(path / DOCUMENT, "index")
     if document.get("format") != FORMAT:
         raise UserError(
             f"{named(path)} is an index of format {document.get('format')!r}, this Sightline reads {FORMAT}: {AGAIN}"
         )
+    if not VERSION.fullmatch(str(document.get("version"))):
+        raise UserError(f"damaged index {named(path)}: version in {DOCUMENT} is missing or wrong; {AGAIN}")
     wrong = [key for key, kind in KINDS.items() if not isinstance(document.get(key, Ellipsis), kind)]
     if wrong:
         raise UserError(f"damaged index {named(path)}: {wrong[0]} in {DOCUMENT} is missing or wrong; {AGAIN}")
-    card = read_json(path / BUNDLE / "bundle.json", "bundle")
+    return document
+
+
+def _check_bundle(path: Path, place: Path, document: dict[str, Any]) -> None:
+    """UserError unless the Bundle inside is the one that made the vectors."""
+    card = read_json(place / BUNDLE / "bundle.json", "bundle")
     files = card.get("files")
     found = str(files.get("model.onnx")) if isinstance(files, dict) else "none"
     if found != document["model_hash"]:
@@ -227,13 +246,3 @@ def _read_vectors(path: Path, shape: tuple[int, int]) -> np.ndarray:
             f"{DOCUMENT} says float32 {list(shape)}; {AGAIN}"
         )
     return vectors
-
-
-def _read_items(path: Path, count: int) -> dict[str, list[str]]:
-    """The columns of items.json; UserError unless each holds `count` texts."""
-    items = read_json(path, "index")
-    for column in COLUMNS:
-        values = items.get(column)
-        if not isinstance(values, list) or len(values) != count or not all(isinstance(value, str) for value in values):
-            raise UserError(f"damaged index: {named(path)} does not hold {count} of {column}; {AGAIN}")
-    return items

@@ -88,7 +88,7 @@ def fit(vectors: np.ndarray) -> Projection:
     """
     from sklearn.decomposition import PCA, IncrementalPCA
 
-    if not np.ptp(vectors[: 2 * BLOCK], axis=0).any() and all((block == vectors[0]).all() for block in _parts(vectors)):
+    if alike(vectors):
         raise UserError("all vectors are equal: there is nothing to tell pictures apart by; use another network")
     wanted = min(vectors.shape)
     if vectors.nbytes <= WHOLE_BYTES:
@@ -102,6 +102,11 @@ def fit(vectors: np.ndarray) -> Projection:
     spanned = int((variances > FLAT * variances[0]).sum())
     axes = np.asarray(found.components_[:spanned], np.float32)
     return Projection(np.asarray(found.mean_, np.float32), axes, variances[:spanned], total, spanned)
+
+
+def alike(vectors: np.ndarray) -> bool:
+    """Whether all of `vectors` [N, D] are equal."""
+    return all((block == vectors[0]).all() for block in _parts(vectors))
 
 
 def _parts(vectors: np.ndarray, least: int = 1) -> Iterator[np.ndarray]:

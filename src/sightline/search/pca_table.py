@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sightline.core.progress import SILENT, Progress
-from sightline.search.pca import Projection
+from sightline.search.pca import WHOLE_BYTES, Projection
 from sightline.search.quality import ask, same
 
 DIMENSIONS = (1, 2, 3, 4, 5, 10, 20, 50, 75, 100, 150, 200)
@@ -42,8 +42,11 @@ def pca_table(
     """The table as a JSON document: a Row for each of `DIMENSIONS` that there are, and for all.
 
     `chosen` is the smallest number of dimensions whose accuracy lies within half a point of the best, all measured on
-    the same pictures: up to 2,000 of `vectors` float32 [N, D] with `labels` int [N]; `k` neighbours each.
+    the same pictures: up to 2,000 of `vectors` float32 [N, D] with `labels` int [N]; `k` neighbours each. Of vectors
+    of more than a gigabyte a part that fits is taken, evenly spaced.
     """
+    step = -(-vectors.nbytes // WHOLE_BYTES)
+    vectors, labels = vectors[::step], labels[::step]
     most = len(projection.axes)
     dims = [*(d for d in DIMENSIONS if d < most), most]
     k = min(k, len(vectors) - 1)

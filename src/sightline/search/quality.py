@@ -15,6 +15,7 @@ from sightline.search.backends.exact import Exact
 
 ASKED = 2000  # pictures, at most
 BLOCK = 256  # of them at once
+RANKED = 50_000  # vectors that a picture ranks, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +54,15 @@ def quality(vectors: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], k
     """What neighbours are worth, as a JSON document; `labels` int [N] of `vectors` float32 [N, D], k < N.
 
     `neighbour_accuracy` is that of the k-nearest-neighbour classifier, `precision` the share of the k neighbours that
-    bear the picture's label, `map` the mean average precision of the ranking of all others (over pictures that have
-    another of their class); per class too, and `confusion` [C][C] counts neighbours' labels (columns) by the picture's.
+    bear the picture's label, `map` the mean average precision of the ranking of the others (`ranked` of them, evenly
+    spaced, of many), over pictures that have another of their class among them; per class too, and `confusion` [C][C]
+    counts neighbours' labels (columns) by the picture's.
     """
     asked = ask(vectors, k)
     own, shares = labels[asked.rows], same(asked, labels)
     right = voted(asked, labels, len(classes)) == own
-    precisions = np.concatenate(list(_average_precisions(vectors, labels, asked.rows)))
+    step = -(-len(vectors) // RANKED)
+    precisions = np.concatenate(list(_average_precisions(vectors, labels, asked.rows, step)))
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (np.repeat(own, k), labels[asked.found].ravel()), 1)
     low, high = wilson(int(right.sum()), len(right))
@@ -71,6 +74,7 @@ def quality(vectors: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], k
         "neighbour_accuracy_high": high,
         "precision": float(shares.mean()),
         "map": _mean(precisions),
+        "ranked": len(range(0, len(vectors), step)),
         "per_class": [
             {
                 "class": name,
@@ -85,15 +89,17 @@ def quality(vectors: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], k
     }
 
 
-def _average_precisions(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """The average precision of each of `rows`' ranking of all other vectors; NaN without another of its class."""
-    lengths = np.einsum("nd,nd->n", vectors, vectors)
+def _average_precisions(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, step: int) -> Iterator[np.ndarray]:
+    """The average precision of each of `rows`' ranking of every `step`-th vector; NaN without another of its class."""
+    others, known = np.ascontiguousarray(vectors[::step]), labels[::step]
+    lengths = np.einsum("nd,nd->n", others, others)
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        squares = lengths - 2 * vectors[block] @ vectors.T
-        squares[np.arange(len(block)), block] = np.inf  # itself comes last
-        order = np.argsort(squares, axis=1, kind="stable")[:, :-1]
-        hits = labels[order] == labels[block, None]
+        squares = lengths - 2 * vectors[block] @ others.T
+        own = block % step == 0
+        squares[own, block[own] // step] = np.inf  # itself comes last
+        order = np.argsort(squares, axis=1, kind="stable")
+        hits = (known[order] == labels[block, None]) & np.isfinite(np.take_along_axis(squares, order, axis=1))
         ranks = np.arange(1, hits.shape[1] + 1)
         count = hits.sum(1)
         with np.errstate(invalid="ignore"):

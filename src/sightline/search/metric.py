@@ -1,0 +1,28 @@
+"""The metric: what is near. For the cosine vectors have unit length: their distance is that of their directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from sightline.core.errors import UserError, named
+
+Metric = Literal["cosine", "euclidean"]
+
+
+def prepared(vectors: np.ndarray, metric: str, name: Callable[[int], str]) -> np.ndarray:
+    """`vectors` [N, D] as they are searched, float32: for the cosine scaled to length 1.
+
+    UserError that gives the `name` of a row whose numbers are none, or that has no direction where one is needed.
+    """
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    if not np.isfinite(lengths).all() or (metric == "cosine" and not lengths.all()):
+        place = int(np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))[0])
+        what = "zero" if lengths[place] == 0 else "not a number"
+        raise UserError(
+            f"{named(name(place))}: its embedding is {what}, so nothing is near it; leave it out or use another run"
+        )
+    return (vectors / lengths[:, None]).astype(np.float32) if metric == "cosine" else vectors
