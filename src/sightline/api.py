@@ -114,28 +114,36 @@ def compare(
     budget: str | None = None,
     out: str | Path | None = None,
     runs: Sequence[str | Path | Run] = (),
+    neighbours: Sequence[str | Path | Run] = (),
     progress: Progress = SILENT,
     **options: Any,
 ) -> dict[str, Any]:
     """Train each of `archs` with `seeds` seeds, add the finished `runs`, and compare all on the test pictures.
 
+    Of each Run or Bundle among `neighbours` the classifier by the nearest training pictures in its embedding is added.
     The Runs go to `out`/ARCH-sSEED (runs/compare-DATA unless given); those that are there are kept or resumed.
     Returns the comparison document, with `path`, the directory of the Runs.
     """
     from sightline.evaluation.comparison import checked
     from sightline.evaluation.comparison import compare as measure
+    from sightline.neighbours import neighbours_run
     from sightline.training.campaign import campaign
 
     if options.get("weights") is not None:
         raise UserError("a comparison trains from scratch: train from weights first, and give those runs with --run")
     recipe, rest = _recipe(epochs, budget, archs, options)
     earlier = [_run(run) for run in runs]
+    embedders = [load(run) for run in neighbours]
     dataset = prepare(data, progress=progress)
     checked(earlier, dataset)  # before hours of training
     _note_imbalance(dataset, recipe, progress)
     out = Path(out) if out else Path("runs") / f"compare-{dataset.name}"
     trained = campaign(dataset, archs, recipe, out, seeds=seeds, progress=progress, **rest)
-    return {**measure([*trained, *earlier], dataset, progress=progress), "path": str(out)}
+    nearest = [
+        neighbours_run(bundle, dataset, out / f"neighbours-{bundle.model_hash[:12]}", progress=progress)
+        for bundle in embedders
+    ]
+    return {**measure([*trained, *earlier, *nearest], dataset, progress=progress), "path": str(out)}
 
 
 def reproduce(

@@ -1,8 +1,9 @@
-"""What `sightline index INDEX` says with --describe, --verify, --duplicates and --pca-table."""
+"""What `sightline index INDEX` says with --describe, --verify, --duplicates, --pca-table and --map, and its page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.cli.output import print_json, print_line, print_table
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from sightline.search.index import Index
 
 SHOWN = 20  # groups and suspects in the terminal
+MAP = "map.json"
+MOST = 200_000  # pictures whose neighbours are asked for the page of a new index
 
 
 def describe(index: Index, within: float, json: bool) -> None:
@@ -53,10 +56,11 @@ def verify(index: Index, within: float, json: bool) -> None:
 
 
 def duplicates(index: Index, within: float, json: bool) -> None:
-    """Near duplicates, and labels that neighbours contradict."""
+    """Near duplicates, and labels that neighbours contradict; the page shows their pictures."""
     document = doubts(index, within)
+    page = write_page(index, document)
     if json:
-        return print_json(document)
+        return print_json({**document, "report": str(page)})
     groups = [[f"{len(group)} pictures", ", ".join(one["picture"] for one in group)] for group in document["groups"]]
     print_table(f"Within {within:g} of each other", ["group", "pictures"], groups[:SHOWN], left=2)
     contradicted = [[one["picture"], one["label"], one["other"], percent(one["share"])] for one in document["suspects"]]
@@ -65,6 +69,7 @@ def duplicates(index: Index, within: float, json: bool) -> None:
     for what in ("groups", "suspects"):
         if len(document[what]) > SHOWN:
             print_line(f"{len(document[what]) - SHOWN:,} more {what}: --json has all")
+    print_line(f"report  {page}")
 
 
 def doubts(index: Index, within: float) -> dict[str, Any]:
@@ -125,9 +130,41 @@ def table(index: Index) -> dict[str, Any]:
     return make(fit(vectors), vectors, index.items.labels)
 
 
+def draw_map(index: Index, within: float, json: bool) -> None:
+    """Its pictures on a plane, kept with the Index and shown on its page."""
+    document = write_map(index)
+    page = write_page(index, doubts(index, within))
+    if json:
+        return print_json({**document, "report": str(page)})
+    print_line(f"report  {page}")
+
+
+def write_map(index: Index) -> dict[str, Any]:
+    """The map's document, kept with the Index."""
+    from sightline.core.artifact import write_json
+    from sightline.search.map import map_of
+
+    document = map_of(index)
+    write_json(index.place / MAP, document)
+    return document
+
+
+def write_page(index: Index, doubtful: dict[str, Any] | None = None) -> Path:
+    """The page of `index`, with its doubts, and its map where one was drawn."""
+    from sightline.cli.pages import write_index_page
+    from sightline.core.artifact import read_json
+
+    documents = [{"kind": "index", "path": str(index.path), **index.document}]
+    documents += [doubtful] if doubtful else []
+    if (index.place / MAP).is_file():
+        documents.append(read_json(index.place / MAP, "map"))
+    return write_index_page(documents, index.path)
+
+
 ABOUT: dict[str, Callable[[Index, float, bool], None]] = {
     "--describe": describe,
     "--verify": verify,
     "--duplicates": duplicates,
     "--pca-table": pca_table,
+    "--map": draw_map,
 }

@@ -37,6 +37,10 @@ def command(
     data: Data,
     arch: Annotated[list[str] | None, typer.Option(help=f"{ARCH_HELP} Give it once for each.")] = None,
     run: Annotated[list[str] | None, typer.Option(metavar="RUN", help="A finished run to compare as well.")] = None,
+    neighbours: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="Also the classifier by the nearest training pictures in its embedding."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds for each network.")] = 1,
     recipe: Preset = "usual",
     epochs: Epochs = None,
@@ -63,13 +67,14 @@ def command(
     from sightline import api
     from sightline.cli.pages import write_comparison
 
-    if not arch and not run:
+    if not arch and not run and not neighbours:
         raise UserError("compare needs networks: give --arch once for each, such as --arch resnet20 --arch googlenet")
     document = api.compare(
         data,
         arch or [],
         seeds=seeds,
         runs=run or [],
+        neighbours=neighbours or [],
         recipe=recipe,
         epochs=epochs,
         budget=budget,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from sightline.cli.about_index import ABOUT
+from sightline.cli.about_index import ABOUT, MOST, doubts, write_map, write_page
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import DATA_HELP, Json, Out
 from sightline.core.errors import UserError, named
@@ -39,6 +40,9 @@ def command(
     pca_table: Annotated[
         bool, typer.Option("--pca-table", help="Of INDEX: what neighbours are worth in fewer dimensions.")
     ] = False,
+    draw_map: Annotated[
+        bool, typer.Option("--map", help="The pictures on a plane, those alike near each other; also of an INDEX.")
+    ] = False,
     metric: Annotated[Literal["cosine", "euclidean"], typer.Option(help="What is near.")] = "cosine",
     pca: Annotated[
         str,
@@ -57,13 +61,16 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Embed every usable picture of DATA and keep the vectors for search, in indexes/DATA.
+    """Embed every usable picture of DATA and keep the vectors for search, in indexes/DATA, with a report.
 
-    Or, with --describe, --verify, --duplicates or --pca-table, say what an INDEX is.
+    Given again it embeds what is new alone. Or, with --describe, --verify, --duplicates, --pca-table or --map, say what
+    an INDEX is.
     """
     from sightline import api
 
     asked = {"--describe": describe, "--verify": verify, "--duplicates": duplicates, "--pca-table": pca_table}
+    if (Path(data) / "index.json").is_file():
+        asked["--map"] = draw_map
     wanted = [option for option, given in asked.items() if given]
     if len(wanted) > 1:
         raise UserError(f"{' and '.join(wanted)}: ask for one at a time")
@@ -76,11 +83,16 @@ def command(
         method=method, target_recall=target_recall, k=k,
         tune_budget=tune_budget, progress=Bars(),
     )  # fmt: skip
-    document = {"kind": "index", "path": str(index.path), **index.document}
+    few = 1 < len(index) <= MOST
+    if draw_map:
+        write_map(index)
+    page = write_page(index, doubts(index, within) if few else None)
+    document = {"kind": "index", "path": str(index.path), "report": str(page), **index.document}
     if json:
         print_json(document)
         return
     show(document)
+    print_line(f"report  {page}")
 
 
 def axes(text: str) -> int | str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sightline.data.dataset import Dataset
 
 SIDE = 256  # pixels of a thumbnail's longer side
+SMALL = 72  # of those under the pointer
 SAMPLES = 8  # pictures shown of each class
 SAMPLED_CLASSES = 40
 
@@ -77,6 +78,20 @@ def portable(comparison: dict[str, Any]) -> dict[str, Any]:
     return {**comparison, **renamed}
 
 
+def write_index_page(documents: list[dict[str, Any]], out: Path) -> Path:
+    """report.html (with charts/) of an Index: its document, and what is known besides, into the directory `out`."""
+    from sightline.report.pages import index_page
+    from sightline.report.thumbnail import thumbnail
+
+    shown = [name for document in documents for name in shown_in(document)]
+    points = [
+        point["picture"] for document in documents if document["kind"] == "index-map" for point in document["points"]
+    ]
+    tiny = thumbnails(points, SMALL)
+    addresses = {name: found.address for name in tiny if (found := thumbnail(tiny[name], SMALL))}
+    return index_page(documents, thumbnails(shown), addresses, out / "report.html")
+
+
 def write_search_page(document: dict[str, Any], out: Path) -> Path:
     """The page of a search: each query with its neighbours."""
     from sightline.report.pages import search_page
@@ -91,6 +106,13 @@ def shown_in(document: dict[str, Any]) -> list[str]:
     if document["kind"] == "search":
         queries = document["queries"]
         return [q["picture"] for q in queries] + [n["picture"] for q in queries for n in q["neighbours"]]
+    if document["kind"] == "index-doubts":
+        from sightline.report.similarity import IN_A_GROUP, SHOWN
+
+        groups = [one for group in document["groups"][:SHOWN] for one in group[:IN_A_GROUP]]
+        return [one["picture"] for one in [*groups, *document["suspects"][:SHOWN]]]
+    if document["kind"] in ("index", "index-map"):
+        return []
     return [document["picture"]]
 
 
@@ -104,7 +126,7 @@ def samples_of(dataset: Dataset) -> dict[str, list[str]]:
     }
 
 
-def thumbnails(names: Iterable[str]) -> dict[str, bytes]:
+def thumbnails(names: Iterable[str], side: int = SIDE) -> dict[str, bytes]:
     """Small encoded pictures by name; what cannot be read is left out, and the page shows its name."""
     from sightline.core.errors import UserError
     from sightline.data.pictures import open_picture
@@ -115,7 +137,7 @@ def thumbnails(names: Iterable[str]) -> dict[str, bytes]:
             picture = open_picture(name)
         except UserError:
             continue
-        found[name] = encoded(picture, SIDE)
+        found[name] = encoded(picture, side)
     return found
 
 

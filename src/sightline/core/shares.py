@@ -10,9 +10,9 @@ import numpy as np
 CONFIDENCE = 0.95
 
 
-def wilson(hits: float, count: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share of `hits` in `count`, 1 or more."""
-    z, share = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), hits / count
+def wilson(hits: float, count: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's score interval (95 % unless given) of a share of `hits` in `count`, 1 or more."""
+    z, share = NormalDist().inv_cdf((1 + confidence) / 2), hits / count
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return (middle - half if hits else 0.0), (middle + half if hits < count else 1.0)

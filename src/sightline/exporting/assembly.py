@@ -29,10 +29,11 @@ class Assembly:
         self._constants: dict[tuple[str, tuple[int, ...], str], TensorProto] = {}
         self._count = 0
 
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """The first output of a new node of that `kind`; an input that is left out is an empty name."""
+    def node(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
+        """The last of the `outputs` of a new node of that `kind`; an input that is left out is an empty name."""
         output = self._fresh(kind.lower())
-        self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        others = [f"{output}_{place}" for place in range(outputs - 1)]
+        self._nodes.append(helper.make_node(kind, inputs, [*others, output], name=output, **attributes))
         return output
 
     def constant(self, value: Any, dtype: Any = np.int64) -> str:

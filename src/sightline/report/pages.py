@@ -1,8 +1,9 @@
 """The pages: one for each kind of document, and one that joins several of them.
 
-Documents are plain JSON objects with a `kind`: "comparison", "combination", "learning-curve", "dataset", "search" or
-"prediction". Pictures are encoded thumbnails by picture name. Each function writes one self-contained HTML file, and
-the PNG of each of its charts into `charts/` beside it, and returns the path of the HTML file.
+Documents are plain JSON objects with a `kind`: "comparison", "combination", "learning-curve", "dataset", "index",
+"index-doubts", "index-map", "search" or "prediction". Pictures are encoded thumbnails by picture name. Each function
+writes one self-contained HTML file, and the PNG of each of its charts into `charts/` beside it, and returns the path of
+the HTML file.
 """
 
 from __future__ import annotations
@@ -48,6 +49,27 @@ def experiment_page(document: Document, pictures: Pictures, out: Path) -> Path:
 def dataset_page(summary: Document, samples: Mapping[str, Sequence[str]], pictures: Pictures, out: Path) -> Path:
     """A Dataset's summary; `samples` names pictures of each class to show."""
     return report_page([{**summary, "kind": "dataset", "samples": samples}], pictures, out)
+
+
+def index_page(documents: Sequence[Document], pictures: Pictures, thumbnails: Mapping[str, str], out: Path) -> Path:
+    """An Index: its document first, then its doubts and its map, where there are any.
+
+    `thumbnails` are the addresses of the map's pictures.
+    """
+    from sightline.report.similarity import doubt_sections, index_sections, map_sections
+
+    sections: list[Section] = []
+    for document in documents:
+        if document["kind"] == "index":
+            sections += index_sections(document)
+        elif document["kind"] == "index-doubts":
+            sections += doubt_sections(document)
+        else:
+            sections += map_sections(document, thumbnails)
+    main = documents[0]
+    subtitle = f"{len(main['classes'])} classes · {wording.whole(main['count'])} pictures as {main['arch']} sees them"
+    sections += closing_sections([main])
+    return page(f"Look-alikes in {main['name']}", sections, out, pictures=pictures, subtitle=subtitle)
 
 
 def search_page(document: Document, pictures: Pictures, out: Path) -> Path:

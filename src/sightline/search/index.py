@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FORMAT = 3
 DOCUMENT, VECTORS, BUNDLE, PROJECTION = "index.json", "vectors.npy", "bundle", "pca.npz"
 STORE = "embeddings.sqlite"
+HALF = np.float32(0.5)
 VERSION = re.compile(r"v([1-9][0-9]*)")
 KINDS: dict[str, Any] = {
     "name": str, "model_hash": str, "preprocess": dict, "backend": dict, "count": int, "dim": int, "root": str,
@@ -170,7 +171,7 @@ class Index:
 
     def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         squares, rows = self.backend.search(vectors, k)
-        distances = squares / 2 if self.document["metric"] == "cosine" else np.sqrt(squares)
+        distances = squares * HALF if self.document["metric"] == "cosine" else np.sqrt(squares)
         return distances, rows if self.rows is None else self.rows[rows]
 
     def _embedding(self, picture: str | Path | bytes) -> np.ndarray:

@@ -83,13 +83,14 @@ def measured(
 
 
 def at_least(found: np.ndarray) -> float:
-    """The lower end of the 95 % interval of the mean of shares `found` [Q].
+    """What the mean of shares `found` [Q] is at least, with 95 % confidence.
 
-    Wilson's, of as many hits and misses as vary like them: most queries that miss miss one of k.
+    The lower end of Wilson's 90 % interval, of as many hits and misses as vary like them: most queries that miss miss
+    one of k.
     """
     mean, variance = float(found.mean()), float(found.var())
     count = len(found) * mean * (1 - mean) / variance if variance else len(found)
-    return wilson(mean * count, count)[0]
+    return wilson(mean * count, count, 0.9)[0]
 
 
 def recalls(rows: np.ndarray, known: np.ndarray, queries: Queries) -> np.ndarray:

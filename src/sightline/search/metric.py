@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,6 +11,8 @@ import numpy as np
 from sightline.core.errors import UserError, named
 
 Metric = Literal["cosine", "euclidean"]
+SMALL, LARGE = 1e-20, 1e20  # squared lengths that float32 holds with room to spare
+UNIT = 1e-6  # by which a squared length may differ from 1
 
 
 def prepared(vectors: np.ndarray, metric: str, name: Callable[[int], str]) -> np.ndarray:
@@ -18,6 +21,9 @@ def prepared(vectors: np.ndarray, metric: str, name: Callable[[int], str]) -> np
     UserError that gives the `name` of a row whose numbers are none, or that has no direction where one is needed.
     """
     vectors = np.ascontiguousarray(vectors, np.float32)
+    if len(vectors) == 1 and SMALL < (square := float(np.vdot(vectors, vectors))) < LARGE:  # a query: no time to lose
+        near = metric != "cosine" or abs(square - 1) < UNIT
+        return vectors if near else vectors * np.float32(1 / math.sqrt(square))
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     if not np.isfinite(lengths).all() or (metric == "cosine" and not lengths.all()):
         place = int(np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,5 +87,17 @@ def pca_table(
         "k": k,
         "rows": [asdict(row) for row in rows],
         "chosen": chosen,
+        "knee": knee(dims, [row.accuracy for row in rows]),
         "why": f"{chosen} is the smallest number of dimensions within half a point of the best, {dims[best]}",
     }
+
+
+def knee(dims: Sequence[int], accuracies: Sequence[float]) -> int | None:
+    """The number of dimensions where accuracy, over its logarithm, bends most.
+
+    That is the row farthest above the line from the first to the last; None where none lies above it.
+    """
+    along = np.log(dims) / max(np.log(dims[-1]), 1e-12)
+    line = accuracies[0] + along * (accuracies[-1] - accuracies[0])
+    above = np.asarray(accuracies) - line
+    return int(dims[int(above.argmax())]) if above.max() > 0 else None

@@ -26,6 +26,7 @@ from sightline.search.measure import QUERIES, Measured, Queries, measured
 TARGET_RECALL, NEIGHBOURS = 0.99, 5
 GAIN = 1.2  # times as fast as exact search a method must be
 HELD_OUT = 0.2  # of few vectors, at most
+ENOUGH = 300  # queries without a miss say that 99 % are found; up to half of few vectors make as many
 SAMPLE = 20_000  # vectors that say which methods to build over more than twice as many
 FINALISTS = 3
 MOST_BYTES = 256 << 20  # of vectors, beyond which those that are not held out are copied to the disk
@@ -133,7 +134,7 @@ class _Search:
                 self._try(method, known, queries, advance)
 
     def _held(self, count: int) -> int:
-        return max(1, min(QUERIES, int(HELD_OUT * count)))
+        return max(1, min(QUERIES, max(int(HELD_OUT * count), min(ENOUGH, count // 2))))
 
     def _try(self, method: str, known: np.ndarray, queries: Queries, advance: Advance) -> None:
         """Build `method` in each way worth trying, as far as the budget goes."""

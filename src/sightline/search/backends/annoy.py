@@ -12,7 +12,7 @@ import numpy as np
 
 from sightline.core.errors import UserError, named
 from sightline.core.machine import cpu_quota
-from sightline.search.backends.backend import Absent, nearest_of, spread
+from sightline.search.backends.backend import Absent, complete, nearest_of, spread
 from sightline.search.backends.inverted import LEAST
 
 FILE = "backend.ann"
@@ -67,7 +67,7 @@ class Annoy:
         for number, query in enumerate(queries):
             found, away = self._index.get_nns_by_vector(query, k, self.effort, include_distances=True)
             rows[number, : len(found)], distances[number, : len(found)] = found, away
-        if not rows.size or rows[:, -1].min() >= 0:
+        if complete(rows):
             return np.square(distances), rows
         return nearest_of(rows, queries, self._vectors, k)
 

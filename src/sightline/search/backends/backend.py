@@ -77,6 +77,11 @@ def spread(search: Search, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.
     return np.concatenate(distances), np.concatenate(rows)
 
 
+def complete(rows: np.ndarray) -> bool:
+    """Whether as many `rows` [Q, k] were found for every query as were asked for; below 0 stands for none."""
+    return rows.item(-1) >= 0 if len(rows) == 1 else not len(rows) or bool(rows[:, -1].min() >= 0)
+
+
 def nearest_of(
     candidates: np.ndarray, queries: np.ndarray, vectors: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -57,10 +57,8 @@ class Cells(InFaiss):
         """How vectors are kept in a cell, in FAISS's words."""
         return self.CODES
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest among the cells looked into; among all vectors where those hold fewer than k."""
+    def _tell(self) -> None:
         self._index.nprobe = self.effort
-        return super().search(queries, k)
 
 
 class ScalarCodes(Cells):

@@ -45,7 +45,5 @@ class SmallWorld(InFaiss):
                 index.add(np.ascontiguousarray(vectors[start : start + ADDED], np.float32))
         return self._ready(index, vectors)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest of those met on the way; among all vectors where fewer than k were."""
+    def _tell(self) -> None:
         self._index.hnsw.efSearch = self.effort
-        return super().search(queries, k)
