@@ -132,7 +132,7 @@ def test_pixels_need_no_network_and_what_is_new_is_added(
     ours, theirs = (np.load(tmp_path / place / "vectors.npy") for place in ("indexes/pictures/v2", "anew/v1"))
     assert np.array_equal(ours, theirs)
     assert sorted(path.name for path in (tmp_path / "indexes/pictures").iterdir()) == [
-        "embeddings.sqlite", "index.json", "v2",
+        "charts", "embeddings.sqlite", "index.json", "report.html", "v2",
     ]  # fmt: skip
     found = said("search", "indexes/pictures", folder / "wide" / "3.png", "-k", "2", "--exclude-self", "--json")
     assert [one["label"] for one in found["queries"][0]["neighbours"]] == ["wide", "wide"]

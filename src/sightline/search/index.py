@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FORMAT = 3
 DOCUMENT, VECTORS, BUNDLE, PROJECTION = "index.json", "vectors.npy", "bundle", "pca.npz"
 STORE = "embeddings.sqlite"
-HALF = np.float32(0.5)
+HALF = np.array(0.5, np.float32)
 VERSION = re.compile(r"v([1-9][0-9]*)")
 KINDS: dict[str, Any] = {
     "name": str, "model_hash": str, "preprocess": dict, "backend": dict, "count": int, "dim": int, "root": str,
@@ -95,6 +95,18 @@ class Index:
         projection = Projection.open(place / PROJECTION) if document["pca"] else None
         return cls(path, document, vectors, items, backend, projection)
 
+    @cached_property
+    def _metric(self) -> str:
+        return str(self.document["metric"])
+
+    @cached_property
+    def _dims(self) -> int:
+        return int(self.document["embedding_dim"])
+
+    @cached_property
+    def _count(self) -> int:
+        return len(self)
+
     @property
     def place(self) -> Path:
         """The folder of its version."""
@@ -138,12 +150,12 @@ class Index:
         """
         self._check(k, len(self) - exclude_self)
         own = self._own(query) if exclude_self else None
+        wanted = k if own is None else k + 1
         if isinstance(query, int):
-            vectors = self._row(query)
+            distances, rows = self._nearest(self._row(query), wanted)
         else:
             vector = query if isinstance(query, np.ndarray) else self._embedding(query)
-            vectors = self._projected(vector[None])
-        distances, rows = self._nearest(vectors, k if own is None else k + 1)
+            distances, rows = self.search_batch(vector[None], wanted)
         found = [self._neighbour(int(row), float(d)) for row, d in zip(rows[0], distances[0], strict=True)]
         return [one for one in found if one.row != own][:k]
 
@@ -153,26 +165,22 @@ class Index:
         D is the number of a network's embedding. UserErrors as `search`'s; a query without direction is called by its
         number, from 1.
         """
-        self._check(k, len(self))
-        return self._nearest(self._projected(queries), k)
+        if not 1 <= k <= self._count:
+            self._check(k, self._count)
+        if queries.ndim != 2 or queries.shape[1] != self._dims:
+            raise UserError(f"queries of shape {list(queries.shape)}: this index takes [Q, {self._dims}]")
+        vectors = prepared(queries, self._metric, _numbered)
+        return self._nearest(self.projection(vectors) if self.projection else vectors, k)
+
+    def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """What `search_batch` gives, of vectors [Q, D] as they are searched."""
+        squares, rows = self.backend.search(vectors, k)
+        distances = np.multiply(squares, HALF, squares) if self._metric == "cosine" else np.sqrt(squares, squares)
+        return distances, rows if self.rows is None else self.rows[rows]
 
     def _check(self, k: int, most: int) -> None:
         if not 1 <= k <= most:
             raise UserError(f"{k} neighbours were asked for, {named(self.path)} holds {most}: ask for 1 to {most}")
-
-    def _projected(self, queries: np.ndarray) -> np.ndarray:
-        """Embeddings [Q, D] as the vectors that are searched."""
-        if queries.ndim != 2 or queries.shape[1] != self.document["embedding_dim"]:
-            raise UserError(
-                f"queries of shape {list(queries.shape)}: this index takes [Q, {self.document['embedding_dim']}]"
-            )
-        vectors = prepared(queries, self.document["metric"], lambda place: f"query {place + 1}")
-        return self.projection(vectors) if self.projection else vectors
-
-    def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        squares, rows = self.backend.search(vectors, k)
-        distances = squares * HALF if self.document["metric"] == "cosine" else np.sqrt(squares)
-        return distances, rows if self.rows is None else self.rows[rows]
 
     def _embedding(self, picture: str | Path | bytes) -> np.ndarray:
         (answer,) = self.bundle.stream([picture], only=("embedding",))
@@ -202,6 +210,10 @@ class Index:
 
     def _neighbour(self, row: int, distance: float) -> Neighbour:
         return Neighbour(row, self.name_of(row), self.items.label(row), self.items.split(row), distance)
+
+
+def _numbered(place: int) -> str:
+    return f"query {place + 1}"
 
 
 def _read_document(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from sightline.core.errors import UserError, named
+from sightline.search.backends.library import squared_length
 
 Metric = Literal["cosine", "euclidean"]
 SMALL, LARGE = 1e-20, 1e20  # squared lengths that float32 holds with room to spare
@@ -21,7 +22,7 @@ def prepared(vectors: np.ndarray, metric: str, name: Callable[[int], str]) -> np
     UserError that gives the `name` of a row whose numbers are none, or that has no direction where one is needed.
     """
     vectors = np.ascontiguousarray(vectors, np.float32)
-    if len(vectors) == 1 and SMALL < (square := float(np.vdot(vectors, vectors))) < LARGE:  # a query: no time to lose
+    if len(vectors) == 1 and SMALL < (square := squared_length(vectors)) < LARGE:  # a query: no time to lose
         near = metric != "cosine" or abs(square - 1) < UNIT
         return vectors if near else vectors * np.float32(1 / math.sqrt(square))
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)

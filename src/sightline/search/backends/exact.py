@@ -8,7 +8,6 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sightline.search.backends import library
-from sightline.search.backends.backend import spread
 
 
 class Exact:
@@ -39,9 +38,6 @@ class Exact:
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest; rows at equal distance come in any order."""
-        return spread(self._search, queries, k)
-
-    def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         return library.knn(queries, self.vectors_, k)
 
     def save(self, directory: Path) -> None:

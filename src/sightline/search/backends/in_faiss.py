@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sightline.search.backends import library
-from sightline.search.backends.backend import complete, nearest_of, spread
+from sightline.search.backends.backend import complete, nearest_of
 
 
 class InFaiss:
@@ -29,10 +29,10 @@ class InFaiss:
         if self._told != self.effort:
             self._tell()
             self._told = self.effort
-        return spread(self._search, queries, k)
+        return self._search(queries, k)
 
     def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """As `search`, on one thread."""
+        """As `search`, the effort being known."""
         distances, rows = library.search(self._index, queries, k)
         if complete(rows):
             return distances, rows

@@ -1,7 +1,7 @@
 """FAISS, called with little around it: one thread a query, no copies, and files read by memory map.
 
-FAISS sizes OpenMP's threads by the host's processors and keeps that number for each calling thread by itself; here a
-thread that searches uses itself alone, and many queries are shared among threads of our own (`backend.spread`).
+FAISS sizes OpenMP's threads by the host's processors and keeps that number for each calling thread by itself; here few
+queries are answered by the thread that asks, and many by as many as the processor quota grants.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import numpy as np
 
 from sightline.core.errors import UserError, named
 from sightline.core.machine import cpu_quota
+from sightline.search.backends.backend import FEW
 
 FILE = "backend.faiss"
+FLOAT, WHOLE = np.dtype(np.float32), np.dtype(np.int64)
 _told = threading.local()
 
 
@@ -41,7 +43,7 @@ def faiss() -> ModuleType:
 
 @contextmanager
 def together() -> Iterator[ModuleType]:
-    """FAISS on as many threads as the processor quota grants, to build an index."""
+    """FAISS on as many threads as the processor quota grants."""
     module = _module()
     module.omp_set_num_threads(cpu_quota())
     try:
@@ -53,24 +55,40 @@ def together() -> Iterator[ModuleType]:
 
 def knn(queries: np.ndarray, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Squared distances [Q, k] and rows [Q, k] of the nearest among `vectors` float32 [N, D], contiguous."""
-    module, (distances, rows) = faiss(), _answers(len(queries), k)
-    pointer = module.swig_ptr
-    module.knn_L2sqr(
-        pointer(queries), pointer(vectors), vectors.shape[1], len(queries), len(vectors), k,
-        pointer(distances), pointer(rows),
-    )  # fmt: skip
+
+    def answer(module: ModuleType) -> None:
+        pointer = module.swig_ptr
+        module.knn_L2sqr(
+            pointer(queries), pointer(vectors), vectors.shape[1], len(queries), len(vectors), k,
+            pointer(distances), pointer(rows),
+        )  # fmt: skip
+
+    distances, rows = np.empty((len(queries), k), FLOAT), np.empty((len(queries), k), WHOLE)
+    if len(queries) <= FEW:
+        answer(faiss())
+    else:
+        with together() as module:
+            answer(module)
     return distances, rows
 
 
 def search(index: Any, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """What a FAISS index answers: distances float32 [Q, k] and rows int64 [Q, k], -1 where it found no more."""
-    pointer, (distances, rows) = faiss().swig_ptr, _answers(len(queries), k)
-    index.search_c(len(queries), pointer(queries), k, pointer(distances), pointer(rows))
+    distances, rows = np.empty((len(queries), k), FLOAT), np.empty((len(queries), k), WHOLE)
+    pointer = faiss().swig_ptr
+    if len(queries) <= FEW:
+        index.search_c(len(queries), pointer(queries), k, pointer(distances), pointer(rows))
+    else:
+        with together():
+            index.search_c(len(queries), pointer(queries), k, pointer(distances), pointer(rows))
     return distances, rows
 
 
-def _answers(count: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.empty((count, k), np.float32), np.empty((count, k), np.int64)
+def squared_length(vector: np.ndarray) -> float:
+    """That of a vector float32 [1, D], contiguous; in half the time that NumPy takes."""
+    module = _module()
+    length: float = module.fvec_norm_L2sqr(module.swig_ptr(vector), vector.shape[1])
+    return length
 
 
 def write(index: Any, directory: Path) -> None:
