@@ -66,7 +66,11 @@ def test_the_fastest_that_surely_finds_enough_is_chosen_unless_exact_is_nearly_a
         place = backend.EFFORTS.index(backend.effort) if backend.EFFORTS else 0
         return figures(*found[name][min(place, len(found[name]) - 1)])
 
+    def timed(backends: list[Any], *_: Any) -> list[tuple[float, float]]:
+        return [(told(backend).latency_us_median, 0.0) for backend in backends]
+
     monkeypatch.setattr(module, "measured", told)
+    monkeypatch.setattr(module, "by_turns", timed)
     monkeypatch.setattr(module, "BACKENDS", {name: BACKENDS[name] for name in found})
     tuned = tune(clustered(600, 8))
     assert tuned.chosen.method == method
@@ -84,6 +88,22 @@ def test_it_really_finds_what_it_promises() -> None:
     queries = Queries.among(vectors[:2000], vectors[2000:], 3)  # never seen while tuning
     assert recalls(backend.search(queries.vectors, 3)[1], vectors[:2000], queries).mean() > 0.94
     assert {trial.method for trial in tuned.trials} == BACKENDS.keys()
+
+
+def test_what_looked_fastest_once_is_timed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow moment while one method was measured does not decide."""
+    once = {"exact": 100, "ivf": 50, "hnsw": 10}
+    again = {"exact": 100, "ivf": 20, "hnsw": 40}
+
+    def name_of(backend: Any) -> str:
+        return next(name for name, kind in BACKENDS.items() if type(backend) is kind)
+
+    monkeypatch.setattr(module, "measured", lambda backend, *_: figures(1.0, once[name_of(backend)]))
+    monkeypatch.setattr(module, "by_turns", lambda backends, _: [(again[name_of(one)], 0.0) for one in backends])
+    monkeypatch.setattr(module, "BACKENDS", {name: BACKENDS[name] for name in once})
+    tuned = tune(clustered(600, 8))
+    assert (tuned.chosen.method, tuned.chosen.measured and tuned.chosen.measured.latency_us_median) == ("ivf", 20)
+    assert "5.0 times as fast" in tuned.why
 
 
 @pytest.mark.parametrize("count", [2, 3, 9, 255])

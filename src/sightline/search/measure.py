@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sightline.search.backends.exact import Exact
 
 QUERIES = 1000
 TIMED = 500  # of them one by one
+TURNS, EACH, LONG_S = 10, 60, 10  # of those that are compared by turns; no turn begins after so many seconds
 TOLERANCE = 1e-5  # of a squared distance, and of its size: float32 sums in another order
 
 
@@ -60,12 +61,7 @@ def measured(
     """What `backend`, over the vectors `known` float32 [N, D], is worth for `queries`."""
     vectors, k = queries.vectors, queries.k
     backend.search(vectors[:1], k)  # the first call loads the library
-    seconds = []
-    for row in range(min(TIMED, len(vectors))):
-        one = vectors[row : row + 1]
-        began = clock()
-        backend.search(one, k)
-        seconds.append(clock() - began)
+    seconds = alone(backend, queries, range(min(TIMED, len(vectors))), clock)
     began = clock()
     _, rows = backend.search(vectors, k)
     together = clock() - began
@@ -80,6 +76,37 @@ def measured(
         k=k,
         queries=len(vectors),
     )
+
+
+def alone(
+    backend: Backend, queries: Queries, rows: Iterable[int], clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Seconds that each of these queries takes by itself."""
+    seconds = []
+    for row in rows:
+        one = queries.vectors[row : row + 1]
+        began = clock()
+        backend.search(one, queries.k)
+        seconds.append(clock() - began)
+    return seconds
+
+
+def by_turns(
+    backends: Sequence[Backend], queries: Queries, clock: Callable[[], float] = time.perf_counter
+) -> list[tuple[float, float]]:
+    """Microseconds of a query alone with each of `backends`, in the median and for the slowest hundredth.
+
+    They take turns, so that a slow moment of the machine meets all of them.
+    """
+    taken: list[list[float]] = [[] for _ in backends]
+    began = clock()
+    for turn in range(TURNS):
+        rows = [(turn * EACH + place) % len(queries.vectors) for place in range(EACH)]
+        for backend, seconds in zip(backends, taken, strict=True):
+            seconds += alone(backend, queries, rows, clock)
+        if clock() - began > LONG_S:
+            break
+    return [(1e6 * float(np.median(one)), 1e6 * float(np.quantile(one, 0.99))) for one in taken]
 
 
 def at_least(found: np.ndarray) -> float:

@@ -2,7 +2,8 @@
 
 Some vectors are held out as queries and every method is built over the others. Its effort is raised until the recall,
 on its confidence bound, reaches the target; the fastest that does is chosen, unless exact search is nearly as fast. Of
-many vectors a sample says first which methods are worth building over all.
+many vectors a sample says first which methods are worth building over all. The fastest few are timed again, by turns
+with exact search, before one is chosen.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Advance, Progress
 from sightline.search.backends import BACKENDS, make
 from sightline.search.backends.backend import Absent, Backend
-from sightline.search.measure import QUERIES, Measured, Queries, measured
+from sightline.search.measure import QUERIES, Measured, Queries, by_turns, measured
 
 TARGET_RECALL, NEIGHBOURS = 0.99, 5
 GAIN = 1.2  # times as fast as exact search a method must be
@@ -29,6 +30,7 @@ HELD_OUT = 0.2  # of few vectors, at most
 ENOUGH = 300  # queries without a miss say that 99 % are found; up to half of few vectors make as many
 SAMPLE = 20_000  # vectors that say which methods to build over more than twice as many
 FINALISTS = 3
+KEPT, ALIKE = 4, 2  # built indexes that are timed again, at most, and of them of one method
 MOST_BYTES = 256 << 20  # of vectors, beyond which those that are not held out are copied to the disk
 SEED = 0
 
@@ -122,6 +124,8 @@ class _Search:
     budget_s: float
     progress: Progress
     trials: list[Trial] = field(default_factory=list)
+    built: list[tuple[int, Backend]] = field(default_factory=list)
+    settled: list[Trial] = field(default_factory=list)
     paces: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
 
@@ -132,6 +136,7 @@ class _Search:
             queries = Queries.among(known, np.ascontiguousarray(vectors[held]), min(self.k, len(known)))
             for method in methods:
                 self._try(method, known, queries, advance)
+            self._settle(queries)
 
     def _held(self, count: int) -> int:
         return max(1, min(QUERIES, max(int(HELD_OUT * count), min(ENOUGH, count // 2))))
@@ -154,6 +159,30 @@ class _Search:
             for found in self._efforts(backend, known, queries):
                 self.trials.append(Trial(method, library, backend.parameters, seconds, size, found))
                 advance(1, method=method, recall=f"{found.recall:.3f}")
+            if method == "exact" or self.trials[-1] in self._fit():
+                self._keep(len(self.trials) - 1, backend)
+
+    def _keep(self, place: int, backend: Backend) -> None:
+        """Keep exact search and the fastest few built, not too many of one method, to be timed again."""
+        self.built.append((place, backend))
+        kept: list[tuple[int, Backend]] = []
+        for one in sorted(self.built[1:], key=lambda one: _latency(self.trials[one[0]])):
+            alike = [other for other, _ in kept if self.trials[other].method == self.trials[one[0]].method]
+            if len(alike) < ALIKE and len(kept) < KEPT:
+                kept.append(one)
+        self.built = [self.built[0], *kept]
+
+    def _settle(self, queries: Queries) -> None:
+        """Time what was kept by turns."""
+        if len(self.built) > 1:
+            times = by_turns([backend for _, backend in self.built], queries)
+            for (place, _), (median, slowest) in zip(self.built, times, strict=True):
+                trial = self.trials[place]
+                assert trial.measured
+                again = replace(trial.measured, latency_us_median=median, latency_us_p99=slowest)
+                self.trials[place] = replace(trial, measured=again)
+        settled = {place for place, _ in self.built}
+        self.settled, self.built = [self.trials[place] for place in sorted(settled)], []
 
     def _efforts(self, backend: Backend, known: np.ndarray, queries: Queries) -> Iterator[Measured]:
         """What `backend` is worth with more and more effort, until it finds enough or takes too long."""
@@ -183,7 +212,7 @@ class _Search:
     def outcome(self) -> Tuned:
         """The fastest that reaches the target, or exact search."""
         exact = self.trials[0]
-        best = next((trial for trial in self._fit() if trial.method != "exact"), None)
+        best = min((trial for trial in self.settled if trial.method != "exact"), key=_latency, default=None)
         gain = _latency(exact) / _latency(best) if best else 0.0
         if best and best.measured and gain >= GAIN:
             why = (
