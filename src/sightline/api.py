@@ -296,8 +296,8 @@ def index(
 
     The pictures are embedded by `run`, by the network `arch` with `weights` ("imagenet", or a file, which may say its
     network), or are their own `pixels`. `tune_budget` ("5m") is what choosing a search method may take; `options` are
-    those of `search.build.build` (pca, whiten, metric, method, target_recall, k). UserError unless one of them is
-    given.
+    those of `search.build.build` (split, pca, whiten, metric, method, target_recall, k).
+    UserError unless one of them is given.
     """
     from sightline.embedder import pixels_of, ready_made
     from sightline.search.build import build

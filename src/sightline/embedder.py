@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Progress
@@ -30,14 +32,16 @@ def ready_made(weights: str | Path, arch: str | None = None, progress: Progress 
 def pixels_of(dataset: Dataset) -> Iterator[Bundle]:
     """Pictures as they are, up to 32 pixels a side and grey where the training pictures are; gone after the block.
 
+    A side is the shorter one of the middlemost training picture.
+
     UserError when there is no training picture to tell that by.
     """
     from sightline.exporting.pixels import export_pixels
-    from sightline.training.inputs import fitting_size, plain_preprocess
+    from sightline.training.inputs import plain_preprocess
 
     rows = dataset.rows("train")
     if not len(rows):
         raise UserError("the pictures' own pixels: there is no training picture that says how large they are")
     with tempfile.TemporaryDirectory() as folder:
-        preprocess = plain_preprocess(dataset, rows, fitting_size(dataset, rows, PIXELS))
-        yield export_pixels(preprocess, Path(folder) / "pixels")
+        side = np.median(np.minimum(dataset.table.width[rows], dataset.table.height[rows]))
+        yield export_pixels(plain_preprocess(dataset, rows, int(min(PIXELS, side))), Path(folder) / "pixels")

@@ -122,7 +122,7 @@ def test_pixels_need_no_network_and_what_is_new_is_added(
             pixels[:, :side] += 150
             Image.fromarray(pixels).save(folder / label / f"{number}.png")
     first = said("index", "pictures", "--pixels", "--json")
-    assert (first["arch"], first["embedding_dim"], first["count"]) == ("pixels", 16 * 16, 40)
+    assert (first["arch"], first["embedding_dim"], first["count"]) == ("pixels", 12 * 12, 40)
     assert first["quality"]["neighbour_accuracy"] == 1
     Image.fromarray(drawn.integers(0, 60, (12, 12), np.uint8)).save(folder / "wide" / "new.png")
     (folder / "wide" / "0.png").unlink()

@@ -43,6 +43,9 @@ def command(
     draw_map: Annotated[
         bool, typer.Option("--map", help="The pictures on a plane, those alike near each other; also of an INDEX.")
     ] = False,
+    split: Annotated[
+        Literal["train", "validation", "test"] | None, typer.Option(help="These pictures alone.", show_default="all")
+    ] = None,
     metric: Annotated[Literal["cosine", "euclidean"], typer.Option(help="What is near.")] = "cosine",
     pca: Annotated[
         str,
@@ -61,7 +64,7 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Embed every usable picture of DATA and keep the vectors for search, in indexes/DATA, with a report.
+    """Embed the usable pictures of DATA and keep the vectors for search, in indexes/DATA, with a report.
 
     Given again it embeds what is new alone. Or, with --describe, --verify, --duplicates, --pca-table or --map, say what
     an INDEX is.
@@ -79,9 +82,8 @@ def command(
 
         return ABOUT[wanted[0]](Index.open(data), within, json)
     index = api.index(
-        data, run, out, arch=arch, weights=weights, pixels=pixels, metric=metric, pca=axes(pca), whiten=whiten,
-        method=method, target_recall=target_recall, k=k,
-        tune_budget=tune_budget, progress=Bars(),
+        data, run, out, arch=arch, weights=weights, pixels=pixels, split=split, metric=metric, pca=axes(pca),
+        whiten=whiten, method=method, target_recall=target_recall, k=k, tune_budget=tune_budget, progress=Bars(),
     )  # fmt: skip
     few = 1 < len(index) <= MOST
     if draw_map:

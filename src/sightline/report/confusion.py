@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 NUMBERED_CLASSES = 12  # up to so many classes a confusion matrix has room for its counts
 
 
-def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], worst_share: float) -> Chart:
+def confusion(
+    counts: Sequence[Sequence[int]], classes: Sequence[str], worst_share: float, said: str = "the network says"
+) -> Chart:
     """What each true class (row) was called (column): grey is right, the darker the orange the commoner the error.
 
     Only cells that hold pictures are drawn, so a hundred classes stay readable and small; counts are written in while
@@ -37,13 +39,11 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], worst_sha
     angle = 0 if max(map(len, names)) <= 3 and few else -90 if not few else -45
     labels: dict[str, Any] = {"grid": False, "labelOverlap": not few, "labelSeparation": 4, "labelLimit": 84}
     domain = alt.Scale(domain=names, paddingInner=0.06 if few else 0)
-    x = alt.X(
-        "said:N", scale=domain, title="the network says", axis=alt.Axis(orient="bottom", labelAngle=angle, **labels)
-    )
+    x = alt.X("said:N", scale=domain, title=said, axis=alt.Axis(orient="bottom", labelAngle=angle, **labels))
     y = alt.Y("true:N", scale=domain, title="it is", axis=alt.Axis(**labels))
     tooltip = [
         alt.Tooltip("true:N", title="it is"),
-        alt.Tooltip("said:N", title="the network says"),
+        alt.Tooltip("said:N", title=said),
         "pictures:Q",
         alt.Tooltip("share:Q", title="of that class", format=".1%"),
     ]

@@ -113,7 +113,7 @@ def dimensions(table: Document) -> Chart:
     rules = chart_of(marks)
     return flexible(
         alt.layer(
-            rules.mark_rule(strokeDash=[4, 4], opacity=0.7).encode(x),
+            rules.mark_rule(style="guide", strokeDash=[4, 4]).encode(x),
             rules.mark_text(align="right", dx=-5, dy=6, baseline="top").encode(x, y=alt.value(0), text="name:N"),
             line.mark_line(strokeWidth=2.25),
             line.mark_point(filled=True, size=44, opacity=1).encode(tooltip=tooltip),
@@ -181,8 +181,8 @@ def methods(tuning: Document) -> Chart:
     target = chart_of([{"recall": tuning["target_recall"], "setting": "asked for"}])
     return flexible(
         alt.layer(
-            target.mark_rule(strokeDash=[4, 4], opacity=0.7).encode(y),
-            chart_of(front).mark_line(strokeWidth=1.5, opacity=0.55).encode(x, y, order="latency:Q"),
+            target.mark_rule(style="guide", strokeDash=[4, 4]).encode(y),
+            chart_of(front).mark_line(style="guide", strokeWidth=1.5).encode(x, y, order="latency:Q"),
             chart_of(points).mark_point(filled=True, size=52, opacity=0.9).encode(x, y, colour, tooltip=tooltip),
             chart_of(ring).mark_point(size=230, strokeWidth=2).encode(x, y),
             chart_of(ring).mark_text(dy=-17, fontWeight="bold").encode(x, y, text="setting:N"),
@@ -197,9 +197,8 @@ def _neighbours(document: Document) -> Section | None:
         return None
     classes = document["classes"]
     counts = found["confusion"]
-    figure = Figure(
-        "neighbours", "Labels of the neighbours", confusion(counts, classes, worst_share([counts])), square=True
-    )
+    chart = confusion(counts, classes, worst_share([counts]), said="a neighbour is")
+    figure = Figure("neighbours", "Labels of the neighbours", chart, square=True)
     worst = sorted(found["per_class"], key=lambda one: one["precision"] if one["precision"] is not None else 1)
     data = {
         "found": found,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,6 +45,7 @@ def build(
     bundle: Bundle,
     out: str | Path,
     *,
+    split: str | None = None,
     metric: Metric = "cosine",
     pca: int | Literal["auto", "none"] = "auto",
     whiten: bool = False,
@@ -54,7 +55,9 @@ def build(
     tune_budget_s: float | None = None,
     progress: Progress = SILENT,
 ) -> Index:
-    """An Index at `out` over every usable picture of `dataset`, embedded by `bundle`; an Index there is replaced.
+    """An Index at `out` over the usable pictures of `dataset`, embedded by `bundle`; an Index there is replaced.
+
+    All of them, or those of a `split` alone.
 
     Vectors keep `pca` principal axes, `whiten`ed or not: as many as the table of dimensions chooses (auto), or all
     numbers as they are (none). The search `method` is the fastest that finds a share `target_recall` of the true `k`
@@ -69,7 +72,7 @@ def build(
     check_writable(out / DOCUMENT)
     out.mkdir(parents=True, exist_ok=True)
     with Embeddings.opened(out / STORE, bundle) as store:
-        rows, skipped = _embedded(store, dataset, progress)
+        rows, skipped = _embedded(store, dataset, (split,) if split else SPLITS, progress)
         old = _versions(out)
         version = f"v{1 + max(old.values(), default=0)}"
         try:
@@ -101,9 +104,11 @@ def build(
     return Index.open(out)
 
 
-def _embedded(store: Embeddings, dataset: Dataset, progress: Progress) -> tuple[np.ndarray, list[dict[str, str]]]:
+def _embedded(
+    store: Embeddings, dataset: Dataset, splits: Sequence[str], progress: Progress
+) -> tuple[np.ndarray, list[dict[str, str]]]:
     """The manifest rows of the pictures whose embeddings are in the `store` now, and those that cannot be read."""
-    rows = np.sort(np.concatenate([dataset.rows(split) for split in SPLITS]))
+    rows = np.sort(np.concatenate([dataset.rows(split) for split in splits]))
     hashes = dataset.table.sha256[rows]
     store.add(hashes, lambda place: dataset.name_of(rows[place]), progress)
     unread = store.errors(hashes)

@@ -30,7 +30,7 @@ HELD_OUT = 0.2  # of few vectors, at most
 ENOUGH = 300  # queries without a miss say that 99 % are found; up to half of few vectors make as many
 SAMPLE = 20_000  # vectors that say which methods to build over more than twice as many
 FINALISTS = 3
-KEPT, ALIKE = 4, 2  # built indexes that are timed again, at most, and of them of one method
+KEPT, KEPT_OF_MANY = 8, 3  # built indexes that are timed again, at most
 MOST_BYTES = 256 << 20  # of vectors, beyond which those that are not held out are copied to the disk
 SEED = 0
 
@@ -126,12 +126,14 @@ class _Search:
     trials: list[Trial] = field(default_factory=list)
     built: list[tuple[int, Backend]] = field(default_factory=list)
     settled: list[Trial] = field(default_factory=list)
+    kept: int = KEPT
     paces: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
 
     def over(self, vectors: np.ndarray, methods: list[str]) -> None:
         """Try `methods` over `vectors`, exact search first."""
         held = np.sort(np.random.default_rng(SEED).permutation(len(vectors))[: self._held(len(vectors))])
+        self.kept = KEPT if vectors.nbytes <= MOST_BYTES else KEPT_OF_MANY
         with _without(vectors, held) as known, self.progress.task("Tuning", None, "trials") as advance:
             queries = Queries.among(known, np.ascontiguousarray(vectors[held]), min(self.k, len(known)))
             for method in methods:
@@ -163,14 +165,10 @@ class _Search:
                 self._keep(len(self.trials) - 1, backend)
 
     def _keep(self, place: int, backend: Backend) -> None:
-        """Keep exact search and the fastest few built, not too many of one method, to be timed again."""
+        """Keep exact search and the fastest built, to be timed again."""
         self.built.append((place, backend))
-        kept: list[tuple[int, Backend]] = []
-        for one in sorted(self.built[1:], key=lambda one: _latency(self.trials[one[0]])):
-            alike = [other for other, _ in kept if self.trials[other].method == self.trials[one[0]].method]
-            if len(alike) < ALIKE and len(kept) < KEPT:
-                kept.append(one)
-        self.built = [self.built[0], *kept]
+        others = sorted(self.built[1:], key=lambda one: _latency(self.trials[one[0]]))
+        self.built = [self.built[0], *others[: self.kept]]
 
     def _settle(self, queries: Queries) -> None:
         """Time what was kept by turns."""
