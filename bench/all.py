@@ -1,11 +1,11 @@
 """Every benchmark, one after the other, into bench/results/.
 
-    python bench/all.py [--photos FILE] [--small FILE] [--weights FILE]
+    python bench/all.py [--photos FILE] [--small FILE] [--weights FILE] [--mnist FOLDER]
 
 Those that need pictures or weights are left as they are where these are not given: photos, a folder or archive of
-them; small pictures, such as CIFAR-10's; weights of a MobileNet v2. Wants an otherwise idle machine.
-bench/one_epoch.py, which trains every network for hours, is run by itself, and so is the course's experiment
-(bench/experiment.py says how).
+them; small pictures, such as CIFAR-10's; weights of a MobileNet v2; MNIST's IDX files. Wants an otherwise idle machine.
+bench/one_epoch.py, which trains every network for hours, is run by itself, and so are bench/search.py and the course's
+experiment (bench/experiment.py says how).
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "views": ("photos", "weights"),
     "loader": ("small", "photos"),
     "time_to_accuracy": ("small",),
+    "embed": ("photos", "weights"),
+    "dimensions": ("mnist", "photos", "weights"),
 }
 
 
 def main() -> None:
     """Run those that there is everything for."""
     arguments = argparse.ArgumentParser(description="Every benchmark, one after the other, into bench/results/.")
-    for name in ("photos", "small", "weights"):
+    for name in ("photos", "small", "weights", "mnist"):
         arguments.add_argument(f"--{name}")
     given = vars(arguments.parse_args())
     results = HERE / "results"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,12 @@ class Figure:
         """Whether the value meets the goal."""
         sign, bound = self.goal.split()
         return self.value >= float(bound) if sign == ">=" else self.value <= float(bound)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had; what it was forked from does not count."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])  # type: ignore[index]
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

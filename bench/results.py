@@ -31,18 +31,28 @@ def section(document: dict[str, Any]) -> str:
     """One benchmark's table, or an experiment's outcome."""
     if document["bench"] == "experiment":
         return experiment(document)
+    head = ["| figure | ours | peer | value | goal | |", "|---|---|---|---|---|---|"]
+    figures = [*head, *(row(figure) for figure in document["figures"]), ""] if document["figures"] else []
     lines = [
         f"## {document['title']}",
         "",
-        "| figure | ours | peer | value | goal | |",
-        "|---|---|---|---|---|---|",
-        *(row(figure) for figure in document["figures"]),
-        "",
+        *figures,
+        *(line for table in document.get("tables", []) for line in listed(table)),
         f"n: {document['n']}. {made_on(document)}",
         "",
         f"`{document['command']}`",
     ]
     return "\n".join(lines)
+
+
+def listed(table: dict[str, Any]) -> list[str]:
+    """A table of text with its title, picture and note."""
+    picture = [f"![{table['title']}]({table['picture']})", ""] if "picture" in table else []
+    note = [table["note"], ""] if "note" in table else []
+    cells = [
+        f"| {' | '.join(cells)} |" for cells in (table["columns"], ["---"] * len(table["columns"]), *table["rows"])
+    ]
+    return [f"### {table['title']}", "", *picture, *cells, "", *note]
 
 
 def made_on(document: dict[str, Any]) -> str:

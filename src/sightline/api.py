@@ -114,7 +114,7 @@ def compare(
     budget: str | None = None,
     out: str | Path | None = None,
     runs: Sequence[str | Path | Run] = (),
-    neighbours: Sequence[str | Path | Run] = (),
+    neighbours: Sequence[str | Path | Run | Bundle] = (),
     progress: Progress = SILENT,
     **options: Any,
 ) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def compare(
         raise UserError("a comparison trains from scratch: train from weights first, and give those runs with --run")
     recipe, rest = _recipe(epochs, budget, archs, options)
     earlier = [_run(run) for run in runs]
-    embedders = [load(run) for run in neighbours]
+    embedders = [one if isinstance(one, Bundle) else load(one) for one in neighbours]
     dataset = prepare(data, progress=progress)
     checked(earlier, dataset)  # before hours of training
     _note_imbalance(dataset, recipe, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def neighbours_run(
     if (out / "run.json").is_file():
         known = Run.open(out)
         if known.document["arguments"] == arguments and known.fingerprint == dataset.fingerprint:
-            return known
+            if known.status == "done":
+                return known
+            shutil.rmtree(out)  # begun, and killed
     check_vacant(out)
     began = time.perf_counter()
     rows = dataset.rows("train")

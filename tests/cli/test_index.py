@@ -13,6 +13,7 @@ from PIL import Image
 
 from sightline.cli import run
 from sightline.data.dataset import Dataset
+from sightline.search.backends import make
 from tests.tiny_network import make_bundle
 
 
@@ -55,9 +56,11 @@ def test_it_verifies_and_notices_what_has_drifted(made: Path, said: Any, tmp_pat
     copy = Path(shutil.copytree(made, tmp_path / "copy"))
     vectors = np.load(copy / "v1" / "vectors.npy")
     np.save(copy / "v1" / "vectors.npy", np.roll(vectors, 700, axis=0))  # the method's own files are of the old order
-    text = (copy / "index.json").read_text()
-    if '"name": "exact"' not in text:
-        assert "warning: " in said("index", copy, "--verify")
+    document = json.loads((copy / "index.json").read_text())
+    document["backend"] = {"name": "ivf", "parameters": {"cells": 64, "effort": 1}}
+    (copy / "index.json").write_text(json.dumps(document))
+    make("ivf", cells=64, effort=1).fit(vectors).save(copy / "v1")
+    assert "warning: " in said("index", copy, "--verify")
 
 
 def test_near_duplicates_and_suspected_labels_are_listed(made: Path, said: Any, tmp_path: Path) -> None:

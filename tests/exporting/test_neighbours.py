@@ -59,6 +59,8 @@ def test_it_stands_beside_trained_runs_and_is_kept(digits: Dataset, bundle: Bund
     before = (Path(path) / "run.json").stat().st_mtime_ns
     again = neighbours_run(bundle, digits, Path(path))
     assert (again.status, (Path(path) / "run.json").stat().st_mtime_ns) == ("done", before)
+    again.update(status="running")  # as if it had been killed
+    assert neighbours_run(bundle, digits, Path(path)).status == "done"
 
 
 def test_fewer_pictures_than_neighbours(digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:

@@ -343,6 +343,8 @@ def test_a_picture_is_not_its_own_neighbour_unless_asked_for(
         assert len(others) == 4
     with pytest.raises(UserError, match=f"holds {len(index) - 1}: ask for 1 to {len(index) - 1}"):
         index.search(row, len(index), exclude_self=True)
+    assert len(index.search(built.vectors[row], len(index), exclude_self=True)) == len(index)  # none of the pictures
+    assert index.search(np.int64(row), 4) == index.search(row, 4)
 
 
 def test_rows_that_are_not_there(built: Index) -> None:

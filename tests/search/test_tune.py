@@ -37,11 +37,22 @@ def test_the_bound_lies_below_the_true_recall_in_nearly_all_samples() -> None:
     truth, below = 0.99, 0
     for _ in range(400):  # each of 5 neighbours is found or not by itself
         found = draw.binomial(5, truth, 500) / 5
-        below += at_least(found) <= truth
-        assert at_least(found) <= found.mean()
+        below += at_least(found, 5) <= truth
+        assert at_least(found, 5) <= found.mean()
     assert below / 400 > 0.95
-    assert at_least(np.ones(1000)) > 0.996
-    assert at_least(np.zeros(10)) == 0
+    assert at_least(np.ones(1000), 5) > 0.996
+    assert at_least(np.zeros(10), 5) == 0
+
+
+@pytest.mark.parametrize("count", [50, 300, 1000])
+def test_the_bound_falls_with_every_miss(count: int) -> None:
+    found = np.ones(count)
+    bounds = [at_least(found, 5)]
+    for place in range(10):
+        found[place] -= 0.2
+        bounds.append(at_least(found, 5))
+    assert bounds == sorted(bounds, reverse=True)
+    assert all(bound < found for bound, found in zip(bounds, 1 - 0.2 * np.arange(11) / count, strict=True))
 
 
 def figures(recall: float, us: float) -> Measured:
@@ -52,7 +63,7 @@ def figures(recall: float, us: float) -> Measured:
     ("found", "method", "words"),
     [
         ({"exact": [(1, 100)], "ivf": [(0.9, 10), (0.995, 20)], "hnsw": [(0.996, 15)]}, "hnsw", "6.7 times as fast"),
-        ({"exact": [(1, 100)], "ivf": [(0.991, 10)]}, "exact", "nothing else was seen to find 99% of the true"),
+        ({"exact": [(1, 100)], "ivf": [(0.991, 10)]}, "exact", "nothing else was seen to find 99.0\u00a0% of the true"),
         ({"exact": [(1, 100)], "ivf": [(0.995, 90)]}, "exact", "exact search is enough: ivf (cells 8, effort 1)"),
         ({"exact": [(1, 100)], "ivf": [(0.995, 83)]}, "ivf", "1.2 times as fast"),
         ({"exact": [(1, 100)]}, "exact", "nothing else was seen"),
@@ -111,7 +122,8 @@ def test_few_vectors_are_compared_one_by_one(count: int) -> None:
     tuned = tune(clustered(count, 40))
     assert tuned.chosen.method == "exact"
     assert tuned.chosen.measured is not None
-    assert tuned.chosen.measured.k == min(5, count - max(1, int(0.2 * count)))
+    assert tuned.chosen.measured.k == min(5, count - count // 2)
+    assert tuned.chosen.measured.queries == max(1, count // 2)
 
 
 def test_of_many_a_sample_says_what_to_build(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,11 @@ def duplicates(index: Index, within: float, json: bool) -> None:
     print_line(f"report  {page}")
 
 
+def few_doubts(index: Index, within: float) -> dict[str, Any] | None:
+    """`doubts` for a page that nobody wants to wait for: None of a single picture, and of very many."""
+    return doubts(index, within) if 1 < len(index) <= MOST else None
+
+
 def doubts(index: Index, within: float) -> dict[str, Any]:
     """The document of near duplicates and suspected labels; UserError where there are too few pictures."""
     import numpy as np
@@ -110,7 +115,7 @@ def pca_table(index: Index, within: float, json: bool) -> None:
         ]
         for row in document["rows"]
     ]  # fmt: skip
-    columns = ["dimensions", "variance", "neighbours of the class", "against the best", "a query"]
+    columns = ["dimensions", "variance", "neighbours of the class", "against the best", "a query of many"]
     print_table(f"Dimensions of {index.document['name']}", columns, rows)
     print_line(document["why"])
 
@@ -133,7 +138,7 @@ def table(index: Index) -> dict[str, Any]:
 def draw_map(index: Index, within: float, json: bool) -> None:
     """Its pictures on a plane, kept with the Index and shown on its page."""
     document = write_map(index)
-    page = write_page(index, doubts(index, within))
+    page = write_page(index, few_doubts(index, within))
     if json:
         return print_json({**document, "report": str(page)})
     print_line(f"report  {page}")

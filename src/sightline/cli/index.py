@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sightline.cli.about_index import ABOUT, MOST, doubts, write_map, write_page
+from sightline.cli.about_index import ABOUT, few_doubts, write_map, write_page
 from sightline.cli.output import Bars, print_json, print_line, print_table
 from sightline.cli.parameters import DATA_HELP, Json, Out
 from sightline.core.errors import UserError, named
@@ -85,10 +85,9 @@ def command(
         data, run, out, arch=arch, weights=weights, pixels=pixels, split=split, metric=metric, pca=axes(pca),
         whiten=whiten, method=method, target_recall=target_recall, k=k, tune_budget=tune_budget, progress=Bars(),
     )  # fmt: skip
-    few = 1 < len(index) <= MOST
-    if draw_map:
+    if draw_map and len(index) > 1:
         write_map(index)
-    page = write_page(index, doubts(index, within) if few else None)
+    page = write_page(index, few_doubts(index, within))
     document = {"kind": "index", "path": str(index.path), "report": str(page), **index.document}
     if json:
         print_json(document)

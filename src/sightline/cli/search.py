@@ -81,6 +81,6 @@ def answer(index: Index, pictures: Sequence[str | int], k: int, *, exclude_self:
         queries.append({"picture": picture, "neighbours": neighbours})
     if not queries:
         raise UserError(f"none of the {len(pictures)} pictures could be searched for: {skipped[0]['error']}")
-    note(f"{len(queries)} searched among {index.document['count']:,}")
+    note(f"{len(queries)} searched among {len(index):,}")
     about = {"kind": "search", "index": str(index.path), "metric": index.document["metric"], "k": k}
     return {**about, "queries": queries, "skipped": skipped}

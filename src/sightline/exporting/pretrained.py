@@ -75,7 +75,12 @@ def kept_bundle(weights: Weights, *, style: str | None = None, stem: str | None 
         with contextlib.suppress(UserError):  # a damaged one is made anew
             return Bundle.open(path)
         shutil.rmtree(path)
-    return export_weights(weights, path, style=style, stem=stem)
+    try:
+        return export_weights(weights, path, style=style, stem=stem)
+    except UserError:
+        if path.exists():  # another process was sooner
+            return Bundle.open(path)
+        raise
 
 
 def golden_pictures(preprocess: Preprocess) -> np.ndarray:

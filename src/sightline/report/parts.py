@@ -46,7 +46,9 @@ def dataset_sections(document: Document) -> list[Section]:
 def search_sections(documents: Sequence[Document]) -> list[Section]:
     """Every query of `documents` with its neighbours, nearest first."""
     queries = [query for document in documents for query in document["queries"]]
-    return [Section("search", "Look-alikes", "search.html.j2", {"queries": queries})] if queries else []
+    euclidean = any(document["metric"] == "euclidean" for document in documents)
+    data = {"queries": queries, "euclidean": euclidean}
+    return [Section("search", "Look-alikes", "search.html.j2", data)] if queries else []
 
 
 def prediction_sections(documents: Sequence[Document]) -> list[Section]:

@@ -66,8 +66,8 @@ def _choice(document: Document) -> Section:
     if found:
         right = f"{wording.percent(found['neighbour_accuracy'])} of the pictures"
         facts.append(("the neighbours name the class of", right))
-    reasons = [one["why"] for one in (pca, tuning) if one]
-    data = {"facts": facts, "reasons": [reason[0].upper() + reason[1:] for reason in reasons], "document": document}
+    reasons = [f"{what}: {one['why']}" for what, one in (("Dimensions", pca), ("Search", tuning)) if one]
+    data = {"facts": facts, "reasons": reasons, "document": document}
     return Section("findings", "What was chosen", "similarity.html.j2", data)
 
 
@@ -127,7 +127,7 @@ def _methods(document: Document) -> Section | None:
     if not tuning:
         return None
     measured = [trial for trial in tuning["trials"] if trial.get("recall") is not None]
-    best = [trial for trial in measured if trial["recall_low"] >= tuning["target_recall"]]
+    best = [one for one in measured if one["recall_low"] >= tuning["target_recall"] or one["method"] == "exact"]
     kept = {
         name: min((trial for trial in best if trial["method"] == name), key=lambda trial: trial["latency_us_median"])
         for name in dict.fromkeys(trial["method"] for trial in best)

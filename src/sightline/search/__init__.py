@@ -1,1 +1,1 @@
-"""Look-alikes: pictures to unit vectors, an exact search over them, and the Index that keeps both on disk."""
+"""Look-alikes: pictures to vectors, a search method measured on them, and the Index that keeps both on disk."""

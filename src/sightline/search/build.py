@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from sightline.core.artifact import check_writable, directory, write_json
+from sightline.core.artifact import check_writable, directory, read_json, write_json
 from sightline.core.errors import UserError, named
 from sightline.core.kept import kept
 from sightline.core.machine import describe, versions
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 EXACT: dict[str, Any] = {"name": "exact", "parameters": {}}
 WHOLE = "embeddings.npy"  # while it is built
-LEFT = re.compile(r"\.?v([1-9][0-9]*)(\..+)?")  # a version, or what a killed job left of one
+LEFT = re.compile(r"v([1-9][0-9]*)|\.(v[1-9][0-9]*|index\.json)\..+")  # a version, or what a killed job left
 BLOCK = 1024  # vectors handled together
 LEAST = 100  # pictures below which the dimensions are not worth choosing
 
@@ -73,15 +73,21 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     with Embeddings.opened(out / STORE, bundle) as store:
         rows, skipped = _embedded(store, dataset, (split,) if split else SPLITS, progress)
-        old = _versions(out)
-        version = f"v{1 + max(old.values(), default=0)}"
+        old = [path for path in out.iterdir() if LEFT.fullmatch(path.name)]
+        version = f"v{1 + max((int(path.name[1:]) for path in old if path.name[0] == 'v'), default=0)}"
+        store.keep(dataset.table.sha256[rows])
         try:
             with directory(out / version) as place:
                 embeddings = _embeddings(store, dataset, rows, metric, bundle, place / WHOLE)
                 labels = dataset.labels(rows)
                 projection, table = _projection(embeddings, labels, pca, whiten, progress)
                 vectors = _vectors(embeddings, projection, place)
-                wanted: dict[str, Any] = {"target_recall": target_recall, "k": k, "budget_s": tune_budget_s}
+                wanted: dict[str, Any] = {
+                    "target_recall": target_recall,
+                    "k": k,
+                    "budget_s": tune_budget_s,
+                    "scratch": out,
+                }
                 tuned = tune(vectors, **wanted, progress=progress) if method == "auto" and len(vectors) > 1 else None
                 backend = {"name": tuned.chosen.method, "parameters": tuned.chosen.parameters} if tuned else EXACT
                 near = min(k, len(vectors) - 1)
@@ -97,11 +103,12 @@ def build(
                 _write(place, dataset, bundle, rows, vectors, projection, backend)
             write_json(out / DOCUMENT, document)
         except OSError as error:
-            raise UserError(f"cannot write the index {named(out)}: {error.strerror}") from None
+            shutil.rmtree(out / version, ignore_errors=True)
+            raise UserError(f"cannot write the index {named(out)}: {error.strerror or error}") from None
+        made = Index.open(out)
         for leftover in old:
-            shutil.rmtree(leftover, ignore_errors=True)
-        store.keep(dataset.table.sha256[rows])
-    return Index.open(out)
+            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+    return made
 
 
 def _embedded(
@@ -120,13 +127,11 @@ def _embedded(
 
 def _ours(out: Path) -> bool:
     """Whether `out` is an Index, one that is not finished, or an empty folder."""
-    return out.is_dir() and (any((out / name).is_file() for name in (DOCUMENT, STORE)) or not any(out.iterdir()))
-
-
-def _versions(out: Path) -> dict[Path, int]:
-    """The folders of versions in `out` and their numbers, those left unfinished too."""
-    found = {path: LEFT.fullmatch(path.name) for path in out.iterdir() if path.is_dir()}
-    return {path: int(match[1]) for path, match in found.items() if match}
+    if not out.is_dir():
+        return False
+    if (out / DOCUMENT).is_file() and not (out / STORE).is_file():  # its embeddings may have been removed
+        return "model_hash" in read_json(out / DOCUMENT, "index")
+    return (out / STORE).is_file() or not any(out.iterdir())
 
 
 def _embeddings(

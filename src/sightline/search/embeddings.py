@@ -48,8 +48,9 @@ class Embeddings:
 
         UserError when another process has it open, when it is damaged, and when there is no room for it.
         """
-        connection = sqlite3.connect(path, timeout=0)
+        connection = None
         try:
+            connection = sqlite3.connect(path, timeout=0)
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
             yield cls(connection, bundle)
@@ -61,10 +62,15 @@ class Embeddings:
                 raise UserError(f"{named(path)} is damaged: remove it, and the pictures are embedded again") from None
             raise UserError(f"cannot keep embeddings in {named(path)}: {error}") from None
         finally:
-            connection.close()
+            if connection:
+                connection.close()
 
     def add(self, hashes: np.ndarray, name_of: Callable[[int], str], progress: Progress = SILENT) -> None:
-        """Embed the pictures with `hashes` uint8 [N, 32] that are not kept yet; `name_of` gives a place's picture."""
+        """Embed the pictures with `hashes` uint8 [N, 32] that are not kept yet; `name_of` gives a place's picture.
+
+        What could not be read before is tried again.
+        """
+        self._connection.execute("DELETE FROM kept WHERE vector IS NULL")
         known = {key for (key,) in self._connection.execute("SELECT hash FROM kept")}
         pending: dict[bytes, int] = {}
         for place, key in enumerate(_keys(hashes)):
@@ -97,11 +103,10 @@ class Embeddings:
         return np.frombuffer(b"".join(rows), "<f4").reshape(len(rows), self._dims)
 
     def keep(self, hashes: np.ndarray) -> None:
-        """Forget all but those of pictures with `hashes` [N, 32]; what could not be read is tried again next time."""
+        """Forget all but those of pictures with `hashes` [N, 32]."""
         wanted = set(_keys(hashes))
         gone = [(key,) for (key,) in self._connection.execute("SELECT hash FROM kept") if key not in wanted]
         self._connection.executemany("DELETE FROM kept WHERE hash = ?", gone)
-        self._connection.execute("DELETE FROM kept WHERE vector IS NULL")
         self._connection.commit()
 
 

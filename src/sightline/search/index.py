@@ -37,6 +37,7 @@ VERSION = re.compile(r"v([1-9][0-9]*)")
 KINDS: dict[str, Any] = {
     "name": str, "model_hash": str, "preprocess": dict, "backend": dict, "count": int, "dim": int, "root": str,
     "embedding_dim": int, "metric": str, "pca": (dict, type(None)), "classes": list,
+    **dict.fromkeys(("tuning", "quality", "pca_table"), (dict, type(None))), "skipped": list,
 }  # fmt: skip
 AGAIN = "make the index again with `sightline index`"
 
@@ -117,12 +118,13 @@ class Index:
 
     @cached_property
     def bundle(self) -> Bundle:
-        """The network that embeds a query picture, verified; UserError when the Index was replaced meanwhile."""
+        """The network that embeds a query picture, verified; UserError when another one has replaced it meanwhile."""
         from sightline.bundle import Bundle
 
-        if not self.place.is_dir():
-            raise UserError(f"{named(self.path)} was replaced since it was opened: open it again")
-        return Bundle.open(self.place / BUNDLE)
+        now = self.document if self.place.is_dir() else _read_document(self.path)
+        if any(now[key] != self.document[key] for key in ("model_hash", "preprocess")):
+            raise UserError(f"{named(self.path)} was made anew with another network since it was opened: open it again")
+        return Bundle.open(self.path / now["version"] / BUNDLE)
 
     def where(self, *, label: str | None = None, split: str | None = None) -> Index:
         """The part with this class, or in this split, or both: it is searched alone, every vector compared.
@@ -137,7 +139,8 @@ class Index:
                 f'{what} "{named(value)}"{closest(value, known)}' for what, (value, known) in wanted.items() if value
             )
             raise UserError(f"no picture of {named(self.path)} has {asked}")
-        return replace(self, backend=Exact().fit(np.ascontiguousarray(self.vectors[rows])), rows=rows)
+        vectors = self.vectors if len(rows) == len(self.items) else self.vectors[rows]
+        return replace(self, backend=Exact().fit(np.ascontiguousarray(vectors)), rows=rows)
 
     def search(
         self, query: str | Path | bytes | int | np.ndarray, k: int = 10, *, exclude_self: bool = False
@@ -148,11 +151,11 @@ class Index:
         be read, there is no such row, the vector has no direction or another number of dimensions, or `k` is below 1 or
         above the number of pictures.
         """
-        self._check(k, len(self) - exclude_self)
         own = self._own(query) if exclude_self else None
+        self._check(k, len(self) - (own is not None))
         wanted = k if own is None else k + 1
-        if isinstance(query, int):
-            distances, rows = self._nearest(self._row(query), wanted)
+        if isinstance(query, int | np.integer):
+            distances, rows = self._nearest(self._row(int(query)), wanted)
         else:
             vector = query if isinstance(query, np.ndarray) else self._embedding(query)
             distances, rows = self.search_batch(vector[None], wanted)
@@ -201,12 +204,14 @@ class Index:
         return np.ascontiguousarray(self.vectors[row : row + 1])
 
     def _own(self, query: str | Path | bytes | int | np.ndarray) -> int | None:
-        """The row that the query is, by its number or its name; None where it is none."""
-        if isinstance(query, int):
-            return query
-        if not isinstance(query, str | Path):
+        """The row that the query is, by its number or its name; None where it is none that is searched."""
+        if isinstance(query, int | np.integer):
+            row: int | None = int(query)
+        elif isinstance(query, str | Path):
+            row = self.items.row_of(os.path.relpath(os.path.abspath(query), self.document["root"]))
+        else:
             return None
-        return self.items.row_of(os.path.relpath(os.path.abspath(query), self.document["root"]))
+        return row if self.rows is None or row in self.rows else None
 
     def _neighbour(self, row: int, distance: float) -> Neighbour:
         return Neighbour(row, self.name_of(row), self.items.label(row), self.items.split(row), distance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
 from sightline.data.layout import SPLITS
 
@@ -50,8 +52,10 @@ class Items:
         table["end"] = np.cumsum([len(name) for name in names])
         table["label"] = labels
         table["split"] = [SPLITS.index(split) for split in splits]
-        np.save(place / ITEMS, table)
-        np.save(place / NAMES, np.frombuffer(b"".join(names), np.uint8))
+        for file, column in ((ITEMS, table), (NAMES, np.frombuffer(b"".join(names), np.uint8))):
+            buffer = io.BytesIO()
+            np.save(buffer, column)
+            write_bytes(place / file, buffer.getvalue())
 
     def __len__(self) -> int:
         return len(self.table)

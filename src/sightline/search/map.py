@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.core.errors import UserError, named
 from sightline.search.index import Index
 from sightline.search.pca import fit
 
@@ -22,13 +23,16 @@ SEED = 0
 def map_of(index: Index) -> dict[str, Any]:
     """A JSON document: `points` with their row, picture, class and place (`x`, `y` in [0, 1]), and the `method`.
 
-    UserError where all vectors are equal.
+    UserError of a single picture.
     """
+    if len(index.items) < 2:
+        raise UserError(f"{named(index.path)} holds one picture: there is nothing to put it beside")
     rows = np.unique(np.linspace(0, len(index.items) - 1, min(MOST, len(index.items))).round().astype(int))
     vectors = np.ascontiguousarray(index.vectors[rows])
     projection = fit(vectors)
     reduced = projection.cut(min(AXES, len(projection.axes)))(vectors)
-    places, method = (_principal(reduced), "PCA") if len(rows) < FEW else (_neighbouring(reduced), "t-SNE")
+    plain = len(rows) < FEW or reduced.shape[1] < 2
+    places, method = (_principal(reduced), "PCA") if plain else (_neighbouring(reduced), "t-SNE")
     low, high = places.min(0), places.max(0)
     places = (places - low) / np.where(high > low, high - low, 1)
     return {

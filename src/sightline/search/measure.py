@@ -15,7 +15,8 @@ from sightline.search.backends.exact import Exact
 
 QUERIES = 1000
 TIMED = 500  # of them one by one
-TURNS, EACH, LONG_S = 10, 60, 10  # of those that are compared by turns; no turn begins after so many seconds
+TURNS, EACH = 10, 60  # of those that are compared by turns
+LEAST, LONG_S = 20, 10  # so many at least; no more, and no other turn, after so many seconds
 TOLERANCE = 1e-5  # of a squared distance, and of its size: float32 sums in another order
 
 
@@ -69,7 +70,7 @@ def measured(
     recall = float(found.mean())
     return Measured(
         recall=recall,
-        recall_low=at_least(found),
+        recall_low=at_least(found, k),
         latency_us_median=1e6 * float(np.median(seconds)),
         latency_us_p99=1e6 * float(np.quantile(seconds, 0.99)),
         queries_per_s=len(vectors) / together,
@@ -82,8 +83,10 @@ def alone(
     backend: Backend, queries: Queries, rows: Iterable[int], clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
     """Seconds that each of these queries takes by itself."""
-    seconds = []
+    seconds: list[float] = []
     for row in rows:
+        if len(seconds) >= LEAST and sum(seconds) > LONG_S:
+            break
         one = queries.vectors[row : row + 1]
         began = clock()
         backend.search(one, queries.k)
@@ -109,12 +112,14 @@ def by_turns(
     return [(1e6 * float(np.median(one)), 1e6 * float(np.quantile(one, 0.99))) for one in taken]
 
 
-def at_least(found: np.ndarray) -> float:
-    """What the mean of shares `found` [Q] is at least, with 95 % confidence.
+def at_least(found: np.ndarray, k: int) -> float:
+    """What the mean of shares `found` [Q] of `k` neighbours is at least, with 95 % confidence.
 
     The lower end of Wilson's 90 % interval, of as many hits and misses as vary like them: most queries that miss miss
-    one of k.
+    one of k. Without any miss it is that of a single one.
     """
+    if found.min() == 1:
+        found = np.append(found[1:], 1 - 1 / k)
     mean, variance = float(found.mean()), float(found.var())
     count = len(found) * mean * (1 - mean) / variance if variance else len(found)
     return wilson(mean * count, count, 0.9)[0]

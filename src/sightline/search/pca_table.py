@@ -23,8 +23,8 @@ class Row:
     """So many `dims`, the share of the variance `explained` by them, and the `accuracy` of neighbours.
 
     Accuracy is the share of the neighbours that bear the picture's class. `behind` is how far it lies behind the best
-    row on the same pictures, with its 95 % interval from `low` to `high`; `seconds` what searching for all took, a
-    query `latency_us`.
+    row on the same pictures, with its 95 % interval from `low` to `high`; `seconds` what searching for all together
+    took, a query of them `latency_us`.
     """
 
     dims: int
@@ -52,6 +52,7 @@ def pca_table(
     dims = [*(d for d in DIMENSIONS if d < most), most]
     k = min(k, len(vectors) - 1)
     projected = np.concatenate(list(projection.cut(most).blocks(vectors)))
+    ask(np.ascontiguousarray(projected[:, :1]), k)  # the first search loads the library
     found, seconds = [], []
     with progress.task("PCA table", len(dims), "dimensions") as advance:
         for d in dims:

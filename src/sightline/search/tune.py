@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from sightline.core.errors import UserError
+from sightline.core.kept import kept as keep
 from sightline.core.progress import SILENT, Advance, Progress
+from sightline.core.wording import percent
 from sightline.search.backends import BACKENDS, make
 from sightline.search.backends.backend import Absent, Backend
 from sightline.search.measure import QUERIES, Measured, Queries, by_turns, measured
@@ -30,9 +32,12 @@ HELD_OUT = 0.2  # of few vectors, at most
 ENOUGH = 300  # queries without a miss say that 99 % are found; up to half of few vectors make as many
 SAMPLE = 20_000  # vectors that say which methods to build over more than twice as many
 FINALISTS = 3
-KEPT, KEPT_OF_MANY = 8, 3  # built indexes that are timed again, at most
+KEPT, KEPT_OF_MANY = 8, 1  # built indexes that are timed again, at most: each may hold all vectors in memory
+BLOCK = 65_536  # vectors copied at once
 MOST_BYTES = 256 << 20  # of vectors, beyond which those that are not held out are copied to the disk
+MANY = "ivf"
 SEED = 0
+NOTHING: Mapping[str, None] = {}
 
 
 @dataclass(frozen=True)
@@ -85,24 +90,26 @@ def tune(
     target_recall: float = TARGET_RECALL,
     k: int = NEIGHBOURS,
     budget_s: float | None = None,
+    scratch: Path | None = None,
     progress: Progress = SILENT,
 ) -> Tuned:
     """The search method for `vectors` float32 [N, D], which may be memory-mapped; N >= 2.
 
     `k` neighbours are asked for (fewer where there are fewer). With `budget_s` no build begins that would not end
-    within that many seconds. UserError for a target outside (0, 1].
+    within that many seconds. Files that are gone afterwards lie in `scratch`, where the system wants them unless given.
+    UserError for a target outside (0, 1].
     """
     check_target(target_recall)
-    search = _Search(target_recall, k, budget_s or np.inf, progress)
+    search = _Search(target_recall, k, budget_s or np.inf, scratch, progress)
     if len(vectors) > 2 * SAMPLE:
         search.over(_drawn(vectors, SAMPLE), list(BACKENDS))
+        search.paces = {trial.method: trial.build_seconds / SAMPLE for trial in search.trials if trial.build_seconds}
         finalists = search.finalists()
         scouted, search.trials = search.trials, []
-        search.paces = {trial.method: trial.build_seconds / SAMPLE for trial in scouted if trial.build_seconds}
-        search.over(vectors, ["exact", *finalists])
+        search.over(vectors, ["exact", *finalists], finalists)
         passed = {trial.method for trial in search.trials}
         search.trials += [
-            Trial(trial.method, trial.library, {}, why=trial.why or "slower among 20,000 of the vectors")
+            Trial(trial.method, trial.library, {}, why=trial.why or search.passed_over(trial.method, scouted))
             for trial in {trial.method: trial for trial in scouted}.values()
             if trial.method not in passed
         ]
@@ -122,6 +129,7 @@ class _Search:
     target: float
     k: int
     budget_s: float
+    scratch: Path | None
     progress: Progress
     trials: list[Trial] = field(default_factory=list)
     built: list[tuple[int, Backend]] = field(default_factory=list)
@@ -130,23 +138,29 @@ class _Search:
     paces: dict[str, float] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
 
-    def over(self, vectors: np.ndarray, methods: list[str]) -> None:
-        """Try `methods` over `vectors`, exact search first."""
+    def over(
+        self, vectors: np.ndarray, methods: list[str], settled: Mapping[str, dict[str, int] | None] = NOTHING
+    ) -> None:
+        """Try `methods` over `vectors`, exact search first; of one with `settled` parameters no other ones."""
         held = np.sort(np.random.default_rng(SEED).permutation(len(vectors))[: self._held(len(vectors))])
         self.kept = KEPT if vectors.nbytes <= MOST_BYTES else KEPT_OF_MANY
-        with _without(vectors, held) as known, self.progress.task("Tuning", None, "trials") as advance:
+        with _without(vectors, held, self.scratch) as known, self.progress.task("Tuning", None, "trials") as advance:
             queries = Queries.among(known, np.ascontiguousarray(vectors[held]), min(self.k, len(known)))
             for method in methods:
-                self._try(method, known, queries, advance)
+                builds, own = BACKENDS[method].builds(*known.shape), settled.get(method)
+                alike = builds == BACKENDS[method].builds(SAMPLE, known.shape[1])  # or they grow with the vectors
+                self._try(method, [own] if own and alike else builds, known, queries, advance)
             self._settle(queries)
 
     def _held(self, count: int) -> int:
         return max(1, min(QUERIES, max(int(HELD_OUT * count), min(ENOUGH, count // 2))))
 
-    def _try(self, method: str, known: np.ndarray, queries: Queries, advance: Advance) -> None:
-        """Build `method` in each way worth trying, as far as the budget goes."""
+    def _try(
+        self, method: str, builds: list[dict[str, int]], known: np.ndarray, queries: Queries, advance: Advance
+    ) -> None:
+        """Build `method` in each of these ways, as far as the budget goes."""
         library, pace = BACKENDS[method].LIBRARY, self.paces.get(method, 0.0)
-        for parameters in BACKENDS[method].builds(*known.shape):
+        for parameters in builds:
             if method != "exact" and self._elapsed() + pace * len(known) > self.budget_s:
                 self.trials.append(Trial(method, library, parameters, why="no time left"))
                 return
@@ -157,7 +171,7 @@ class _Search:
                 self.trials.append(Trial(method, library, {}, why=str(error)))
                 return
             seconds = time.perf_counter() - began
-            size = _size(backend, known)
+            size = _size(backend, known, self.scratch)
             for found in self._efforts(backend, known, queries):
                 self.trials.append(Trial(method, library, backend.parameters, seconds, size, found))
                 advance(1, method=method, recall=f"{found.recall:.3f}")
@@ -202,10 +216,21 @@ class _Search:
         reached = [trial for trial in self.trials if trial.measured and trial.measured.recall_low >= self.target]
         return sorted(reached, key=_latency)
 
-    def finalists(self) -> list[str]:
-        """The methods to build over all vectors, the most promising first."""
-        ranked = [trial.method for trial in self._fit() if trial.method != "exact"]
-        return list(dict.fromkeys(ranked))[:FINALISTS]
+    def finalists(self) -> dict[str, dict[str, int] | None]:
+        """The methods to build over all vectors, those soonest built first, with what served the sample best.
+
+        The few that were fastest, and inverted lists in any case: they gain most from being many.
+        """
+        best = {trial.method: trial for trial in reversed(self._fit()) if trial.method != "exact"}
+        ranked = sorted(best.values(), key=_latency)[:FINALISTS]
+        found = {MANY: None, **{trial.method: _built_with(trial) for trial in ranked}}
+        return dict(sorted(found.items(), key=lambda one: self.paces.get(one[0], 0.0)))
+
+    def passed_over(self, method: str, scouted: list[Trial]) -> str:
+        """Why a method that was tried on a sample was not built over all."""
+        own = [trial.measured for trial in scouted if trial.method == method and trial.measured]
+        enough = any(one.recall_low >= self.target for one in own)
+        return f"{'slower' if enough else 'found too little'} among {SAMPLE:,} of the vectors"
 
     def outcome(self) -> Tuned:
         """The fastest that reaches the target, or exact search."""
@@ -223,7 +248,10 @@ class _Search:
             why = f"exact search is enough: {_spoken(best)}, the fastest that finds as much as asked for, is "
             why += f"{gain:.2f} times as fast"
         else:
-            chosen, why = exact, f"exact search: nothing else was seen to find {self.target:.0%} of the true neighbours"
+            chosen, why = (
+                exact,
+                f"exact search: nothing else was seen to find {percent(self.target)} of the true neighbours",
+            )
         return Tuned(chosen, tuple(self.trials), why, self.target, self.k, self._elapsed())
 
 
@@ -231,13 +259,18 @@ def _latency(trial: Trial) -> float:
     return trial.measured.latency_us_median if trial.measured else np.inf
 
 
+def _built_with(trial: Trial) -> dict[str, int]:
+    """The parameters that a trial was built with, without its effort."""
+    return {name: value for name, value in trial.parameters.items() if name != "effort"}
+
+
 def _spoken(trial: Trial) -> str:
     return f"{trial.method} ({', '.join(f'{name} {value}' for name, value in trial.parameters.items())})"
 
 
-def _size(backend: Backend, known: np.ndarray) -> int:
+def _size(backend: Backend, known: np.ndarray, scratch: Path | None) -> int:
     """Bytes that are read while searching."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=".v0.", dir=scratch) as folder:
         backend.save(Path(folder))
         files = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     return files + (known.nbytes if backend.READS_VECTORS else 0)
@@ -250,21 +283,15 @@ def _drawn(vectors: np.ndarray, count: int) -> np.ndarray:
 
 
 @contextmanager
-def _without(vectors: np.ndarray, held: np.ndarray) -> Iterator[np.ndarray]:
-    """`vectors` but for the rows `held`, ascending: of many a file that is mapped, and gone afterwards."""
+def _without(vectors: np.ndarray, held: np.ndarray, scratch: Path | None) -> Iterator[np.ndarray]:
+    """`vectors` but for the rows `held`, ascending: of many a file in `scratch` that is mapped, and gone afterwards."""
     kept = np.ones(len(vectors), bool)
     kept[held] = False
     if vectors.nbytes <= MOST_BYTES:
         yield np.ascontiguousarray(vectors[kept])
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix=".v0.", dir=scratch) as folder:
         shape = (len(vectors) - len(held), vectors.shape[1])
-        known = np.lib.format.open_memmap(Path(folder) / "known.npy", mode="w+", dtype=np.float32, shape=shape)
-        written = 0
-        for start in range(0, len(vectors), 65_536):
-            block = vectors[start : start + 65_536][kept[start : start + 65_536]]
-            known[written : written + len(block)] = block
-            written += len(block)
-        known.flush()
-        yield known.view(np.ndarray)
-        del known
+        starts = range(0, len(vectors), BLOCK)
+        parts = (vectors[start : start + BLOCK][kept[start : start + BLOCK]] for start in starts)
+        yield keep(Path(folder) / "known.npy", shape, np.float32, lambda: parts, "vectors while tuning")

@@ -31,7 +31,7 @@ def verify(index: Index) -> dict[str, Any]:
     kept = rows != asked.rows[:, None]
     kept[kept.all(1), -1] = False
     found = recalls(rows[kept].reshape(-1, k), vectors, queries)
-    low, high = at_least(found), 1 - at_least(1 - found)
+    low, high = at_least(found, k), 1 - at_least(1 - found, k)
     drifted = high < target
     said = f"finds {percent(float(found.mean()))} of the true {k} neighbours, {percent(low)} to {percent(high)}"
     advice = (

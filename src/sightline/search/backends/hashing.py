@@ -12,7 +12,7 @@ import numpy as np
 from sightline.search.backends import library
 from sightline.search.backends.backend import nearest_of
 from sightline.search.backends.in_faiss import InFaiss
-from sightline.search.backends.inverted import LEAST
+from sightline.search.backends.inverted import ADDED, LEAST
 
 
 class Hashing(InFaiss):
@@ -40,7 +40,8 @@ class Hashing(InFaiss):
         with library.together() as faiss:
             index = faiss.IndexLSH(vectors.shape[1], self.bits, True, True)
             index.train(np.ascontiguousarray(vectors[:: -(-len(vectors) // 65_536)]))
-            index.add(np.ascontiguousarray(vectors))
+            for start in range(0, len(vectors), ADDED):
+                index.add(np.ascontiguousarray(vectors[start : start + ADDED], np.float32))
         return self._ready(index, vectors)
 
     def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

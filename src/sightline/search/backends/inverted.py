@@ -16,6 +16,7 @@ from sightline.search.backends.in_faiss import InFaiss
 
 LEAST = 256  # vectors below which there is nothing to divide
 SEED = 1234
+LEARNT_FROM = 64  # vectors for each centroid: four times as many take four times as long and find no more
 LEARNT = 1 << 20  # vectors that codes and centroids are learnt from, at most
 ADDED = 1 << 16  # vectors added at once
 
@@ -48,6 +49,7 @@ class Cells(InFaiss):
             index = faiss.index_factory(vectors.shape[1], f"IVF{self.cells},{self._codes(vectors.shape[1])}")
             for learnt in (index, *([index.pq] if hasattr(index, "pq") else [])):
                 learnt.cp.seed, learnt.cp.min_points_per_centroid = SEED, 1  # few vectors need no warning
+                learnt.cp.max_points_per_centroid = LEARNT_FROM
             index.train(np.ascontiguousarray(_sample(vectors)))
             for start in range(0, len(vectors), ADDED):
                 index.add(np.ascontiguousarray(vectors[start : start + ADDED], np.float32))

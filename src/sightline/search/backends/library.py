@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError, first_line, named
 from sightline.core.machine import cpu_quota
 from sightline.search.backends.backend import FEW
 
@@ -92,8 +92,11 @@ def squared_length(vector: np.ndarray) -> float:
 
 
 def write(index: Any, directory: Path) -> None:
-    """Write a FAISS index into `directory`."""
-    _module().write_index(index, str(directory / FILE))
+    """Write a FAISS index into `directory`; OSError when there is no room."""
+    try:
+        _module().write_index(index, str(directory / FILE))
+    except RuntimeError as error:
+        raise OSError(0, first_line(error)) from None
 
 
 def read(directory: Path, shape: tuple[int, int]) -> Any:

@@ -14,7 +14,7 @@ from sightline.core.errors import UserError, named
 from sightline.search.backends.backend import Absent, nearest_of
 from sightline.search.backends.inverted import LEARNT, LEAST
 
-FOLDER = "scann"
+FOLDER, PICKLED = "scann", "scann_docids.pkl"
 NUMBERS_A_CODE, THRESHOLD, MORE = 2, 0.2, 10
 
 
@@ -72,11 +72,13 @@ class Scann:
     def save(self, directory: Path) -> None:
         """Write cells and codes."""
         (directory / FOLDER).mkdir()
-        self._searcher.serialize(str(directory / FOLDER))
+        self._searcher.serialize(str(directory / FOLDER), relative_path=True)  # an Index is renamed, and may be moved
 
     def open(self, directory: Path, vectors: np.ndarray) -> Self:
         """Read cells and codes."""
         ops = _library()
+        if (directory / FOLDER / PICKLED).exists():  # we never write one, and ScaNN would unpickle it
+            raise UserError(f"damaged index: {named(directory / FOLDER / PICKLED)} does not belong there; remove it")
         try:
             self._searcher = ops.load_searcher(str(directory / FOLDER))
         except Exception:
