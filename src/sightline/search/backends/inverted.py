@@ -16,7 +16,7 @@ from sightline.search.backends.in_faiss import InFaiss
 
 LEAST = 256  # vectors below which there is nothing to divide
 SEED = 1234
-LEARNT_FROM = 64  # vectors for each centroid: four times as many take four times as long and find no more
+LEARNT_FROM = 64  # vectors for each centroid; FAISS takes 256, and four times as long
 LEARNT = 1 << 20  # vectors that codes and centroids are learnt from, at most
 ADDED = 1 << 16  # vectors added at once
 

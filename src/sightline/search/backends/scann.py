@@ -5,6 +5,10 @@ Guo et al., "Accelerating Large-Scale Inference with Anisotropic Vector Quantiza
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -45,12 +49,10 @@ class Scann:
         """Learn cells and codes."""
         ops = _library()
         builder = ops.builder(np.ascontiguousarray(vectors), MORE, "squared_l2")
-        self._searcher = (
-            builder.tree(self.cells, self.effort, training_sample_size=min(len(vectors), LEARNT))
-            .score_ah(NUMBERS_A_CODE, anisotropic_quantization_threshold=THRESHOLD)
-            .reorder(MORE * 10)
-            .build()
-        )
+        builder = builder.tree(self.cells, self.effort, training_sample_size=min(len(vectors), LEARNT))
+        builder = builder.score_ah(NUMBERS_A_CODE, anisotropic_quantization_threshold=THRESHOLD).reorder(MORE * 10)
+        with _quiet():
+            self._searcher = builder.build()
         self._vectors = vectors
         return self
 
@@ -87,6 +89,20 @@ class Scann:
             ) from None
         self._vectors = vectors
         return self
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """ScaNN tells its own news on standard error while it builds, past Python; nobody asked for them."""
+    sys.stderr.flush()
+    own = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 def _library() -> Any:
