@@ -26,7 +26,7 @@ NAMES = (
     "alexnet", "efficientnet_b0", "googlenet", "googlenet_small", "mobilenet_v1", "mobilenet_v2", "plain20", "resnet18",
     "resnet20", "resnet50", "vgg11", "vgg11_bn",
 )  # fmt: skip
-SMALL = {"vgg11_bn"}  # the 500 MB in front of a VGG's last layer take half a minute: vgg11 alone has them here
+SMALL = {"vgg11", "vgg11_bn"}  # 500 MB lie in front of a VGG's last layer; AlexNet has such layers here
 GREY = {"channels": 1, "mean": (0.4,), "std": (0.3,)}
 
 
