@@ -43,7 +43,7 @@ def test_two_cifar_networks_and_ten_views_are_better_than_one(shared: Callable[[
 
 
 def test_more_views_of_photos_are_not_worse(shared: Callable[[str], Path], tmp_path: Path) -> None:
-    """MobileNet v2 on 200 photos, in %: 87.5 with the centre, 88.5 with ten crops, 86.5 dense; here on a quarter of them."""
+    """MobileNet v2 on 200 photos, in %: 87.5 with the centre, 88.5 with ten crops, 86.5 dense; here on 50 of them."""
     index = shared("data/imagenet_sample/imagenet_class_index.json")
     photos, labels = read_photos(shared("data/imagenet_sample/imagenet_sample_200.zip"), index)
     photos, labels = photos[::4], labels[::4]
