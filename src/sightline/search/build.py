@@ -57,9 +57,7 @@ def build(
 ) -> Index:
     """An Index at `out` over the usable pictures of `dataset`, embedded by `bundle`; an Index there is replaced.
 
-    All of them, or those of a `split` alone.
-
-    Vectors keep `pca` principal axes, `whiten`ed or not: as many as the table of dimensions chooses (auto), or all
+    Of all splits or of one. Vectors keep `pca` principal axes, `whiten`ed or not: as many as the table of dimensions chooses (auto), or all
     numbers as they are (none). The search `method` is the fastest that finds a share `target_recall` of the true `k`
     neighbours. Pictures that cannot be read any more are left out and listed in the document. Killed, it goes on where
     it was when called again. UserError when `out` holds something else or is being written by another process, no
@@ -82,13 +80,11 @@ def build(
                 labels = dataset.labels(rows)
                 projection, table = _projection(embeddings, labels, pca, whiten, progress)
                 vectors = _vectors(embeddings, projection, place)
-                wanted: dict[str, Any] = {
-                    "target_recall": target_recall,
-                    "k": k,
-                    "budget_s": tune_budget_s,
-                    "scratch": out,
-                }
-                tuned = tune(vectors, **wanted, progress=progress) if method == "auto" and len(vectors) > 1 else None
+                tuned = None
+                if method == "auto" and len(vectors) > 1:
+                    tuned = tune(
+                        vectors, target_recall=target_recall, k=k, budget_s=tune_budget_s, scratch=out, progress=progress
+                    )  # fmt: skip
                 backend = {"name": tuned.chosen.method, "parameters": tuned.chosen.parameters} if tuned else EXACT
                 near = min(k, len(vectors) - 1)
                 figures = {
@@ -106,9 +102,17 @@ def build(
             shutil.rmtree(out / version, ignore_errors=True)
             raise UserError(f"cannot write the index {named(out)}: {error.strerror or error}") from None
         made = Index.open(out)
-        for leftover in old:
-            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        for path in old:
+            _remove(path)
     return made
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or a file, as far as can be."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _embedded(
@@ -116,6 +120,8 @@ def _embedded(
 ) -> tuple[np.ndarray, list[dict[str, str]]]:
     """The manifest rows of the pictures whose embeddings are in the `store` now, and those that cannot be read."""
     rows = np.sort(np.concatenate([dataset.rows(split) for split in splits]))
+    if not len(rows):
+        raise UserError(f"{named(dataset.name)} has no {' or '.join(splits)} pictures: leave out --split")
     hashes = dataset.table.sha256[rows]
     store.add(hashes, lambda place: dataset.name_of(rows[place]), progress)
     unread = store.errors(hashes)
