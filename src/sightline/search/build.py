@@ -57,11 +57,12 @@ def build(
 ) -> Index:
     """An Index at `out` over the usable pictures of `dataset`, embedded by `bundle`; an Index there is replaced.
 
-    Of all splits or of one. Vectors keep `pca` principal axes, `whiten`ed or not: as many as the table of dimensions chooses (auto), or all
-    numbers as they are (none). The search `method` is the fastest that finds a share `target_recall` of the true `k`
-    neighbours. Pictures that cannot be read any more are left out and listed in the document. Killed, it goes on where
-    it was when called again. UserError when `out` holds something else or is being written by another process, no
-    picture can be read, one has no direction, all are alike, or there is no room; an Index that was there stays.
+    Of all splits or of one. Vectors keep `pca` principal axes, `whiten`ed or not: as many as the table of dimensions
+    chooses (auto), or all numbers as they are (none). The search `method` is the fastest that finds a share
+    `target_recall` of the true `k` neighbours. Pictures that cannot be read any more are left out and listed in the
+    document. Killed, it goes on where it was when called again. UserError when `out` holds something else or is being
+    written by another process, no picture can be read, one has no direction, all are alike, or there is no room; an
+    Index that was there stays.
     """
     out = Path(out)
     if out.exists() and not _ours(out):
@@ -82,9 +83,8 @@ def build(
                 vectors = _vectors(embeddings, projection, place)
                 tuned = None
                 if method == "auto" and len(vectors) > 1:
-                    tuned = tune(
-                        vectors, target_recall=target_recall, k=k, budget_s=tune_budget_s, scratch=out, progress=progress
-                    )  # fmt: skip
+                    limits: dict[str, Any] = {"target_recall": target_recall, "k": k, "budget_s": tune_budget_s}
+                    tuned = tune(vectors, **limits, scratch=out, progress=progress)
                 backend = {"name": tuned.chosen.method, "parameters": tuned.chosen.parameters} if tuned else EXACT
                 near = min(k, len(vectors) - 1)
                 figures = {
