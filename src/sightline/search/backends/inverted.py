@@ -25,7 +25,7 @@ class Cells(InFaiss):
     """FAISS's IVF with whole vectors; `effort` is the number of `cells` that a query looks into (nprobe)."""
 
     READS_VECTORS: ClassVar[bool] = False
-    EFFORTS: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
+    EFFORTS: ClassVar[tuple[int, ...]] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 80, 96, 128)
     CODES: ClassVar[str] = "Flat"
 
     def __init__(self, cells: int = 64, effort: int = 4) -> None:
