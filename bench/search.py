@@ -371,8 +371,7 @@ def as_text(table: dict[str, Any]) -> dict[str, Any]:
         for row in table["rows"]
     ]  # fmt: skip
     columns = ["by", "method", "setting", "recall", "us a query", "1 in 100 over", "queries/s", "s to build", "MB"]
-    why = table["why"][0].upper() + table["why"][1:]
-    note = f"`tune` took {table['tuned_s']:.0f} s. {why}. "
+    note = f"`tune` took {table['tuned_s']:.0f} s and chose: {table['why']}. "
     note += "Below 99 % are settings of ours that other queries gave 99 % while tuning."
     return {"title": table["title"], "columns": columns, "rows": rows, "note": note}
 

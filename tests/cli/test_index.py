@@ -139,3 +139,13 @@ def test_pixels_need_no_network_and_what_is_new_is_added(
     ]  # fmt: skip
     found = said("search", "indexes/pictures", folder / "wide" / "3.png", "-k", "2", "--exclude-self", "--json")
     assert [one["label"] for one in found["queries"][0]["neighbours"]] == ["wide", "wide"]
+
+
+def test_the_page_of_a_search_says_what_its_distances_are(made: Path, said: Any, tmp_path: Path) -> None:
+    bundle = made / json.loads((made / "index.json").read_text())["version"] / "bundle"
+    data = json.loads((made / "index.json").read_text())["dataset"]["path"]
+    out = tmp_path / "euclidean"
+    said("index", data, "--run", bundle, "--metric", "euclidean", "--method", "exact", "--pca", "none", "--out", out)
+    for index, words in ((out, "that of the vectors"), (made, "one less the cosine")):
+        said("search", index, "3", "--html", tmp_path / "search.html")
+        assert words in (tmp_path / "search.html").read_text()

@@ -73,6 +73,7 @@ def search(queries: int = 2) -> dict[str, Any]:
     distances = 1 - vectors @ vectors.T
     return {
         "kind": "search",
+        "metric": "cosine",
         "index": "indexes/digits",
         "count": 600,
         "queries": [

@@ -142,7 +142,7 @@ import sys
 sys.modules.update(dict.fromkeys(("altair", "vl_convert", "torch", "pyarrow", "scipy", "sklearn", "pandas")))
 from pathlib import Path
 from sightline.report.pages import search_page
-document = {{"kind": "search", "index": "digits", "queries": [{{"picture": "a", "neighbours": [
+document = {{"kind": "search", "index": "digits", "metric": "cosine", "queries": [{{"picture": "a", "neighbours": [
     {{"picture": "b", "label": "cat", "split": "train", "distance": 0.25}}]}}]}}
 search_page(document, {{}}, Path({str(tmp_path / "search.html")!r}))
 """
@@ -165,6 +165,7 @@ def undrawn() -> Iterator[None]:
 def search_with(names: list[str]) -> dict[str, Any]:
     return {
         "kind": "search",
+        "metric": "cosine",
         "index": names[0],
         "queries": [
             {

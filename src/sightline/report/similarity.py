@@ -114,7 +114,7 @@ def dimensions(table: Document) -> Chart:
     return flexible(
         alt.layer(
             rules.mark_rule(style="guide", strokeDash=[4, 4]).encode(x),
-            rules.mark_text(align="right", dx=-5, dy=6, baseline="top").encode(x, y=alt.value(0), text="name:N"),
+            rules.mark_text(align="left", dx=5, dy=-9).encode(x, y=alt.datum(0.0), text="name:N"),
             line.mark_line(strokeWidth=2.25),
             line.mark_point(filled=True, size=44, opacity=1).encode(tooltip=tooltip),
         ),
