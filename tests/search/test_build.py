@@ -118,6 +118,7 @@ def test_what_is_beside_an_index_stays(digits: Dataset, bundle: Bundle, tmp_path
     for name in ("v1.bak", "notes", ".hidden"):
         (out / name).mkdir()
     (out / ".v7.abc").mkdir()  # a killed job's
+    (out / ".v0.abc").mkdir()  # and what it tuned with
     (out / ".index.json.abc").write_text("")
     build(digits, bundle, out, pca=8, method="exact")
     names = {path.name for path in out.iterdir()}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 EXACT: dict[str, Any] = {"name": "exact", "parameters": {}}
 WHOLE = "embeddings.npy"  # while it is built
-LEFT = re.compile(r"v([1-9][0-9]*)|\.(v[1-9][0-9]*|index\.json)\..+")  # a version, or what a killed job left
+LEFT = re.compile(r"v([1-9][0-9]*)|\.(v[0-9]+|index\.json)\..+")  # a version, or what a killed job left
 BLOCK = 1024  # vectors handled together
 LEAST = 100  # pictures below which the dimensions are not worth choosing
 
