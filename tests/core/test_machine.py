@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
@@ -67,10 +66,11 @@ def test_memory_is_cut_to_the_control_group_s_limit(
 def test_peak_memory_sees_what_was_freed_again() -> None:
     with machine.PeakMemory() as idle:
         pass
-    with machine.PeakMemory() as busy:
-        with mmap.mmap(-1, 200_000_000) as fresh:  # an array might lie in memory that the process already holds
-            fresh.write(b"1" * 200_000_000)
-            time.sleep(0.2)
+    # an array might lie in memory that the process already holds
+    with machine.PeakMemory() as busy, mmap.mmap(-1, 200_000_000) as fresh:
+        for _ in range(200):
+            fresh.write(b"1" * 1_000_000)
+        time.sleep(0.2)
     assert busy.peak_bytes - idle.peak_bytes > 150_000_000
 
 
