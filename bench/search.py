@@ -503,7 +503,8 @@ def main() -> None:
         )  # fmt: skip
     shown = [as_text(table) for table in tables] + ([growing(growth)] if growth else [])
     tell(
-        "search", "Search methods", figures, f"{HELD:,} queries, {K} neighbours; {TURNS} turns of {EACH} single ones on one thread, "
+        "search", "Search methods", figures,
+        f"{HELD:,} queries, {K} neighbours; {TURNS} turns of {EACH} single ones on one thread, "
         f"builds and batches on {cpu_quota()}; OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}",
         options.json, tables=shown,
     )  # fmt: skip

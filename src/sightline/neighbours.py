@@ -11,11 +11,10 @@ import numpy as np
 from sightline.bundle import Bundle
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError, named
-from sightline.core.machine import describe, versions
 from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
 from sightline.exporting.neighbours import export_neighbours
-from sightline.run import Run
+from sightline.run import Run, begun_on
 
 NEIGHBOURS = 5
 
@@ -49,21 +48,7 @@ def neighbours_run(
     if len(kept) < k:
         raise UserError(f"{named(dataset.name)} has {len(kept)} training pictures: {k} nearest take as many")
     taken = np.array(kept)
-    document = {
-        "status": "running",
-        "arguments": arguments,
-        "seed": 0,
-        "versions": versions(),
-        "machine": describe(),
-        "data": {
-            "name": dataset.name,
-            "path": str(dataset.path),
-            "fingerprint": dataset.fingerprint,
-            "classes": list(dataset.classes),
-            "counts": {"train": len(kept)},
-        },
-    }
-    run = Run.create(out, document)
+    run = Run.create(out, begun_on(dataset, arguments, seed=0, counts={"train": len(kept)}))
     export_neighbours(bundle, np.stack(embeddings), dataset.labels(taken), dataset.classes, k, out / "bundle")
     seconds = time.perf_counter() - began
     return run.update(status="done", results={"train_seconds": seconds, "train_images_per_s": len(kept) / seconds})

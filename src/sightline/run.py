@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.core.artifact import directory, read_json, write_json, write_text
 from sightline.core.errors import UserError, closest, named
+from sightline.core.machine import describe, versions
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle
+    from sightline.data.dataset import Dataset
 
 FORMAT = 1
 STATUSES = ("running", "interrupted", "diverged", "done")
@@ -122,6 +124,25 @@ class Run:
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.path / "metrics.csv", text.getvalue())
+
+
+def begun_on(dataset: Dataset, arguments: dict[str, Any], *, seed: int, counts: dict[str, int]) -> dict[str, Any]:
+    """What run.json says when a training on `dataset` begins, on so many pictures of each split."""
+    return {
+        "status": "running",
+        "arguments": arguments,
+        "seed": seed,
+        "versions": versions(),
+        "machine": describe(),
+        "data": {
+            "name": dataset.name,
+            "path": str(dataset.path),
+            "fingerprint": dataset.fingerprint,
+            "classes": list(dataset.classes),
+            "counts": counts,
+            "imbalance": dataset.imbalance,
+        },
+    }
 
 
 def place(path_or_name: str | Path) -> Path | None:

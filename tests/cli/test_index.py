@@ -89,6 +89,8 @@ def test_the_table_of_dimensions_is_told(made: Path, said: Any) -> None:
     ("arguments", "words"),
     [
         (["--describe", "--verify"], "--describe and --verify: ask for one at a time"),
+        (["--describe", "--pca", "5", "-k", "3"], "--pca and -k: leave it out with --describe, which asks about"),
+        (["--map", "--within", "0.1"], "--within: leave it out with --map, which asks about"),
         ([], "index needs what embeds the pictures: --run, or --weights (with --arch), or --pixels; one"),
         (["--run", "x", "--pixels"], "or --pixels; one"),
         (["--run", "x", "--arch", "resnet18"], "or --pixels; one"),

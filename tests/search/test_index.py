@@ -134,6 +134,24 @@ def test_picture_bytes_and_vectors_find_alike(built: Index, digits: Dataset, tmp
     assert scaled == [n.row for n in by_name]
 
 
+def test_many_are_searched_for_as_each_alone(built: Index, digits: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    names = [digits.name_of(row) for row in range(0, 1700, 40)]
+    queries = [*names[:5], 7, tmp_path / "bad.png", built.vectors[3], *names[5:], 5000]
+    found = list(built.search_each(queries, k=3, exclude_self=True))
+    assert "bad.png" in str(found[6])
+    assert "no row 5000" in str(found[-1])
+    for query, several in zip(queries, found, strict=True):
+        if isinstance(several, UserError):
+            with pytest.raises(UserError) as error:
+                built.search(query, k=3, exclude_self=True)
+            assert str(error.value) == str(several)
+            continue
+        alone = built.search(query, k=3, exclude_self=True)
+        assert [one.row for one in several] == [one.row for one in alone]
+        np.testing.assert_allclose([one.distance for one in several], [one.distance for one in alone], atol=1e-6)
+
+
 def test_a_batch_is_its_queries_one_by_one(built: Index) -> None:
     distances, rows = built.search_batch(built.vectors[:40], 3)
     for query in range(40):

@@ -9,12 +9,15 @@ import typer
 
 from sightline.cli.about_index import ABOUT, few_doubts, write_map, write_page
 from sightline.cli.output import Bars, print_json, print_line, print_table
-from sightline.cli.parameters import DATA_HELP, Json, Out
+from sightline.cli.parameters import DATA_HELP, Json, Out, given
 from sightline.core.errors import UserError, named
 from sightline.core.wording import percent, size
 
+ASKING = ("data", "describe", "verify", "duplicates", "pca_table", "draw_map", "json")
+
 
 def command(
+    ctx: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA|INDEX", help=f"{DATA_HELP} Or an index, to ask about it.")],
     run: Annotated[
         str | None,
@@ -78,6 +81,9 @@ def command(
     if len(wanted) > 1:
         raise UserError(f"{' and '.join(wanted)}: ask for one at a time")
     if wanted:
+        making = [_option(name) for name in given(ctx, *ASKING) if name != "within" or not duplicates]
+        if making:
+            raise UserError(f"{' and '.join(making)}: leave it out with {wanted[0]}, which asks about what is made")
         from sightline.search.index import Index
 
         return ABOUT[wanted[0]](Index.open(data), within, json)
@@ -94,6 +100,10 @@ def command(
         return
     show(document)
     print_line(f"report  {page}")
+
+
+def _option(parameter: str) -> str:
+    return "-k" if parameter == "k" else f"--{parameter.replace('_', '-')}"
 
 
 def axes(text: str) -> int | str:

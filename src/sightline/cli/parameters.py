@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,12 @@ DATA_HELP = (
     "A folder, zip, tar or URL of class folders (or train/val/test trees of them), MNIST IDX or CIFAR files, "
     "a dataset made by `sightline data`, or digits, mnist, fashion-mnist, cifar10."
 )
+
+
+def given(ctx: typer.Context, *but: str) -> dict[str, Any]:
+    """The parameters that were given on the command line, `but` those."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params if name not in but}
+    return {name: ctx.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 Tune = Literal["auto", "head", "last", "gradual", "all"]

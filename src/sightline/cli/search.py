@@ -64,16 +64,14 @@ def answer(index: Index, pictures: Sequence[str | int], k: int, *, exclude_self:
     Pictures that cannot be searched for are in `skipped` with their errors; UserError when no picture can be.
     """
     queries, skipped = [], []
-    for asked in pictures:
-        picture = index.name_of(asked) if isinstance(asked, int) else asked
-        try:
-            found = index.search(asked, k=k, exclude_self=exclude_self)
-        except UserError as error:
+    for asked, found in zip(pictures, index.search_each(pictures, k, exclude_self=exclude_self), strict=True):
+        if isinstance(found, UserError):
             if len(pictures) == 1 or k > len(index):
-                raise
-            skipped.append({"picture": picture, "error": str(error)})
-            note(f"skipped: {error}")
+                raise found
+            skipped.append({"picture": str(asked), "error": str(found)})
+            note(f"skipped: {found}")
             continue
+        picture = index.name_of(asked) if isinstance(asked, int) else asked
         neighbours = [
             {"picture": n.picture, "label": n.label, "split": n.split, "row": n.row, "distance": n.distance}
             for n in found

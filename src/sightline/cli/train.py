@@ -48,6 +48,7 @@ from sightline.cli.parameters import (
     WeightDecay,
     Workers,
     ZeroInit,
+    given,
 )
 from sightline.cli.resuming import resumed
 from sightline.core.errors import UserError
@@ -111,7 +112,7 @@ def command(
     if resume is not None and learning_curve:
         raise UserError("--learning-curve goes on by itself: give the command it began with, without --resume")
     if resume is not None:
-        run = resumed(resume, given(ctx), workers)
+        run = resumed(resume, given(ctx, "resume", "workers", "json"), workers)
     elif data is None or (arch is None and weights is None):
         raise UserError("train needs DATA and --arch or --weights, as `sightline train photos.zip --arch resnet18`")
     else:
@@ -159,12 +160,6 @@ def command(
         print_json({"kind": "training", "path": str(run.path), "run": run.document, "evaluation": evaluation})
     else:
         show(run, evaluation)
-
-
-def given(ctx: typer.Context) -> dict[str, Any]:
-    """The parameters that decide a training and were given on the command line."""
-    sources = {name: ctx.get_parameter_source(name) for name in ctx.params if name not in ("resume", "workers", "json")}
-    return {name: ctx.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def show(run: Run, evaluation: dict[str, Any] | None) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from sightline.search.metric import prepared
 from sightline.search.pca import Projection
 
 if TYPE_CHECKING:
-    from sightline.bundle import Bundle
+    from sightline.bundle import Answer, Bundle
 
 FORMAT = 3
 DOCUMENT, VECTORS, BUNDLE, PROJECTION = "index.json", "vectors.npy", "bundle", "pca.npz"
@@ -40,6 +41,9 @@ KINDS: dict[str, Any] = {
     **dict.fromkeys(("tuning", "quality", "pca_table"), (dict, type(None))), "skipped": list,
 }  # fmt: skip
 AGAIN = "make the index again with `sightline index`"
+
+
+Query = str | Path | bytes | int | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -142,23 +146,50 @@ class Index:
         vectors = self.vectors if len(rows) == len(self.items) else self.vectors[rows]
         return replace(self, backend=Exact().fit(np.ascontiguousarray(vectors)), rows=rows)
 
-    def search(
-        self, query: str | Path | bytes | int | np.ndarray, k: int = 10, *, exclude_self: bool = False
-    ) -> list[Neighbour]:
+    def search(self, query: Query, k: int = 10, *, exclude_self: bool = False) -> list[Neighbour]:
         """The `k` nearest to a picture (a name, or the bytes of a file), to a row of the Index, or to a vector [D].
 
         With `exclude_self` the picture of that name, or that row, is none of them. UserError when the picture cannot
         be read, there is no such row, the vector has no direction or another number of dimensions, or `k` is below 1 or
         above the number of pictures.
         """
-        own = self._own(query) if exclude_self else None
-        self._check(k, len(self) - (own is not None))
-        wanted = k if own is None else k + 1
+        (found,) = self.search_each([query], k, exclude_self=exclude_self)
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    def search_each(
+        self, queries: Sequence[Query], k: int = 10, *, exclude_self: bool = False
+    ) -> Iterator[list[Neighbour] | UserError]:
+        """What `search` gives for each of `queries`, in their order, or the UserError it would raise.
+
+        Pictures are read in parallel and embedded by the batch.
+        """
+        pictures = [query for query in queries if isinstance(query, str | Path | bytes)]
+        answers = self.bundle.stream(pictures, only=("embedding",)) if pictures else iter(())
+        for query in queries:
+            try:
+                vector = next(answers) if isinstance(query, str | Path | bytes) else query
+                yield self._found(query, self._searchable(vector), k, self._own(query) if exclude_self else None)
+            except UserError as error:
+                yield error
+
+    def _searchable(self, query: int | np.ndarray | Answer) -> np.ndarray:
+        """The vector [1, D] that is compared, of a row, a network's embedding or its answer."""
         if isinstance(query, int | np.integer):
-            distances, rows = self._nearest(self._row(int(query)), wanted)
-        else:
-            vector = query if isinstance(query, np.ndarray) else self._embedding(query)
-            distances, rows = self.search_batch(vector[None], wanted)
+            assert self.name_of(int(query))
+            return np.ascontiguousarray(self.vectors[query : query + 1])
+        if isinstance(query, np.ndarray):
+            return self._projected(query[None], _numbered)
+        if query.embedding is None:
+            name = "" if named(query.name) in (query.error or "") else f"{named(query.name)}: "
+            raise UserError(f"{name}{query.error}")
+        return self._projected(query.embedding[None], lambda _: query.name)
+
+    def _found(self, query: Query, vector: np.ndarray, k: int, own: int | None) -> list[Neighbour]:
+        """The `k` nearest to `vector` but for the row `own`."""
+        self._check(k, len(self) - (own is not None))
+        distances, rows = self._nearest(vector, k if own is None else k + 1)
         found = [self._neighbour(int(row), float(d)) for row, d in zip(rows[0], distances[0], strict=True)]
         return [one for one in found if one.row != own][:k]
 
@@ -170,10 +201,14 @@ class Index:
         """
         if not 1 <= k <= self._count:
             self._check(k, self._count)
+        return self._nearest(self._projected(queries, _numbered), k)
+
+    def _projected(self, queries: np.ndarray, called: Callable[[int], str]) -> np.ndarray:
+        """Queries as they are searched; UserError when they do not fit, by what `called` calls each."""
         if queries.ndim != 2 or queries.shape[1] != self._dims:
             raise UserError(f"queries of shape {list(queries.shape)}: this index takes [Q, {self._dims}]")
-        vectors = prepared(queries, self._metric, _numbered)
-        return self._nearest(self.projection(vectors) if self.projection else vectors, k)
+        vectors = prepared(queries, self._metric, called)
+        return self.projection(vectors) if self.projection else vectors
 
     def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """What `search_batch` gives, of vectors [Q, D] as they are searched."""
@@ -185,25 +220,13 @@ class Index:
         if not 1 <= k <= most:
             raise UserError(f"{k} neighbours were asked for, {named(self.path)} holds {most}: ask for 1 to {most}")
 
-    def _embedding(self, picture: str | Path | bytes) -> np.ndarray:
-        (answer,) = self.bundle.stream([picture], only=("embedding",))
-        if answer.embedding is None:
-            name = "" if named(answer.name) in (answer.error or "") else f"{named(answer.name)}: "
-            raise UserError(f"{name}{answer.error}")
-        return prepared(answer.embedding[None], self.document["metric"], lambda _: answer.name)[0]
-
     def name_of(self, row: int) -> str:
         """The absolute name of the picture in a row; UserError when there is none."""
         if not 0 <= row < len(self.items):
             raise UserError(f"{named(self.path)} has no row {row}: its rows are 0 to {len(self.items) - 1}")
         return os.path.join(self.document["root"], self.items.picture(row))
 
-    def _row(self, row: int) -> np.ndarray:
-        """The vector of a row [1, D]."""
-        assert self.name_of(row)
-        return np.ascontiguousarray(self.vectors[row : row + 1])
-
-    def _own(self, query: str | Path | bytes | int | np.ndarray) -> int | None:
+    def _own(self, query: Query) -> int | None:
         """The row that the query is, by its number or its name; None where it is none that is searched."""
         if isinstance(query, int | np.integer):
             row: int | None = int(query)

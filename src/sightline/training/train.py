@@ -13,7 +13,7 @@ import torch
 
 from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
-from sightline.core.machine import PeakMemory, describe, keeping_freed_memory, versions
+from sightline.core.machine import PeakMemory, keeping_freed_memory
 from sightline.core.progress import SILENT, Progress
 from sightline.data.dataset import Dataset
 from sightline.data.preprocess import Preprocess
@@ -21,7 +21,7 @@ from sightline.evaluation.collapse import Spread
 from sightline.exporting.onnx import export
 from sightline.models import STYLES, architecture, check_size, learns_from_one
 from sightline.models.pretrained import Weights
-from sightline.run import Run
+from sightline.run import Run, begun_on
 from sightline.training.calibration import calibrate
 from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric, spoken
@@ -190,23 +190,7 @@ def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
     """What run.json says when the training begins."""
     taken = share_of(dataset, arguments)
     counts = {split: len(taken.rows(split)) for split in ("train", "validation", "test")}
-    return {
-        "format": 1,
-        "status": "running",
-        "arguments": arguments,
-        "seed": arguments["recipe"]["seed"],
-        "versions": versions(),
-        "machine": describe(),
-        "data": {
-            "name": dataset.name,
-            "path": str(dataset.path),
-            "fingerprint": dataset.fingerprint,
-            "classes": list(dataset.classes),
-            "counts": counts,
-            "imbalance": dataset.imbalance,
-        },
-        "results": {},
-    }
+    return begun_on(dataset, arguments, seed=arguments["recipe"]["seed"], counts=counts)
 
 
 def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Run:
