@@ -25,7 +25,7 @@ from sightline.core.artifact import directory, read_json, write_bytes, write_jso
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_bytes, sha256_file
 from sightline.core.threads import in_threads
-from sightline.data.pictures import PictureError, open_picture
+from sightline.data.pictures import MAX_PIXELS, PictureError, open_picture
 from sightline.data.preprocess import Preprocess
 from sightline.experience import Experience, Rule
 from sightline.runtime import Outputs, Session
@@ -147,16 +147,26 @@ class Bundle:
             classes = tuple((self.classes[i], float(probabilities[i])) for i in best)
             yield Prediction(answer.name, classes, unknown=unknown)
 
+    def pixels(self, picture: Picture, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+        """What enters the graph of a picture, uint8 [S, S, channels].
+
+        PictureError when it cannot be read, or has more than `max_pixels`.
+        """
+        try:
+            return self.preprocess(open_picture(picture, max_pixels))
+        except PictureError:
+            raise
+        except Exception as error:  # whatever a decoder does to one file, the others go on
+            raise PictureError(named(f"not readable ({type(error).__name__}: {error})")) from None
+
     def _decode(self, numbered: tuple[int, Picture]) -> tuple[str, np.ndarray | None, str | None]:
         """Name, pixels and error of one picture; one of the last two is None."""
         number, picture = numbered
         name = f"picture {number + 1}" if isinstance(picture, bytes) else str(picture)
         try:
-            return name, self.preprocess(open_picture(picture)), None
+            return name, self.pixels(picture), None
         except PictureError as error:
             return name, None, error.reason
-        except Exception as error:  # whatever a decoder does to one file, the others go on
-            return name, None, named(f"not readable ({type(error).__name__}: {error})")
 
     def _answer(self, batch: list[tuple[str, np.ndarray | None, str | None]], only: Sequence[str]) -> Iterator[Answer]:
         """The graph's answers for those of a batch that were read, errors for the others."""

@@ -15,7 +15,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sightline.cli import anatomy, compare, data, demo, evaluate, export, index, predict, reproduce, search, train
+from sightline.cli import (
+    anatomy,
+    compare,
+    data,
+    demo,
+    evaluate,
+    export,
+    index,
+    predict,
+    reproduce,
+    search,
+    serve,
+    train,
+)
 from sightline.core.errors import UserError, named
 
 MENDABLE = {
@@ -55,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (data, train, compare, reproduce, evaluate, predict, index, search, export, demo):
+for verb in (data, train, compare, reproduce, evaluate, predict, index, search, export, serve, demo):
     app.command(name=verb.__name__.rsplit(".", 1)[1])(verb.command)
 app.add_typer(anatomy.app, name="anatomy")
 

@@ -34,6 +34,7 @@ _MAGIC = re.compile(
 )
 _HEIC = re.compile(rb".{4}ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", re.DOTALL)
 HEIC = "HEIC, which is not read: export it as JPEG"
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and the values of it that swap width and height
 _ROW = re.compile(r"(.+\.npy)#(\d+)", re.DOTALL)
 
 # Pillow also warns, of a broken EXIF entry or of more than 89 megapixels; here every file gets a verdict instead.
@@ -51,17 +52,17 @@ class PictureError(UserError):
         self.reason = reason
 
 
-def open_picture(source: str | Path | bytes) -> Image.Image:
+def open_picture(source: str | Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture at a path, of a picture name `file.npy#12`, or in the bytes of a file.
 
-    Upright as its EXIF says, first frame, 8-bit, mode "L" or "RGB"; transparent parts lie over white.
-    Raises PictureError, whose `reason` says why.
+    Upright as its EXIF says, first frame, 8-bit, mode "L" or "RGB"; transparent parts lie over white. One of more than
+    `max_pixels` is not decoded. Raises PictureError, whose `reason` says why.
     """
     row = None if isinstance(source, bytes) else _ROW.fullmatch(str(source))
     if row:
         return _array_row(row[1], int(row[2]))
     try:
-        return upright(decoded(opened(source if isinstance(source, bytes) else read_bytes(source))))
+        return upright(decoded(opened(source if isinstance(source, bytes) else read_bytes(source), max_pixels)))
     except PictureError as error:
         raise error if isinstance(source, bytes) else PictureError(error.reason, source) from None
 
@@ -83,7 +84,7 @@ def read_bytes(path: str | Path) -> bytes:
         raise PictureError("cannot be read") from None
 
 
-def opened(data: bytes) -> Image.Image:
+def opened(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture in `data`, its header read and judged and nothing decoded yet."""
     if not data:
         raise PictureError("empty file")
@@ -96,7 +97,7 @@ def opened(data: bytes) -> Image.Image:
         raise PictureError(HEIC if _HEIC.match(data[:32]) else known) from None
     except Exception:  # Pillow's readers raise anything from struct.error to ZeroDivisionError on a broken header
         raise PictureError("truncated or corrupt") from None
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > max_pixels:
         raise PictureError("too many pixels")
     return image
 
@@ -119,6 +120,13 @@ def upright(image: Image.Image) -> Image.Image:
         return plain(image)
     except Exception:  # damaged EXIF or palette
         raise PictureError("truncated or corrupt") from None
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the picture in `data` once it is upright, by its header alone; PictureError as `opened`'s."""
+    image = opened(data)
+    width, height = image.size
+    return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
 
 
 def plain(image: Image.Image) -> Image.Image:

@@ -64,10 +64,10 @@ class Preprocess:
         image = image.convert(MODES[self.channels])
         if image.size != (self.size, self.size) or self.crop_frac < 1:
             resampling = INTERPOLATIONS[self.interpolation]
-            image = image.resize((self.size, self.size), resampling, box=self._kept(*image.size))
+            image = image.resize((self.size, self.size), resampling, box=self.kept(*image.size))
         return np.asarray(image, dtype=np.uint8).reshape(self.size, self.size, self.channels)
 
-    def _kept(self, width: int, height: int) -> tuple[float, float, float, float]:
+    def kept(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Left, top, right and bottom of the pixels that stay: one resampling of just these."""
         short = min(width, height)
         sides = (short, short) if self.resize == "shorter" else (width, height)

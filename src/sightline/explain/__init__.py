@@ -1,0 +1,1 @@
+"""Explaining: where in a picture a network saw what it says."""

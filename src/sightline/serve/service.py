@@ -1,0 +1,207 @@
+"""The service itself, whatever asks it: a Bundle, warm, with an Index of the same network where there is one.
+
+Pictures are decoded in threads, as many as there are processors, and run in micro-batches; every answer comes from the
+same graph, by the same Preprocess, as `sightline evaluate` measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from sightline.bundle import Bundle, softmax
+from sightline.core.errors import UserError, named
+from sightline.core.machine import cpu_quota
+from sightline.data.pictures import HEIC, PictureError, open_picture, upright_size
+from sightline.explain.heat import Heat
+from sightline.runtime import Outputs
+from sightline.search.index import Index
+from sightline.search.thumbnails import small_jpeg, thumbnail_of
+from sightline.serve.batcher import Batcher
+from sightline.serve.intake import Sent
+from sightline.serve.limits import Limits, Refused
+from sightline.serve.metrics import Metrics
+
+THUMBNAILS = 512  # small pictures of the index that are kept in memory
+STATUS = {"not an image": 415, HEIC: 415, "too many pixels": 413, "file too large": 413}  # of what cannot be read; 422
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the graph said of one picture sent, or why it could not be read, with an HTTP `status` of its own."""
+
+    name: str
+    outputs: Outputs | None = None
+    row: int = 0
+    error: str | None = None
+    status: int = 200
+
+    def output(self, name: str) -> np.ndarray:
+        """The picture's own part of an output."""
+        return getattr(self.outputs, name)[self.row]
+
+
+class Service:
+    """Answers of `bundle`, of look-alikes in `index`; `running` while its block lasts."""
+
+    def __init__(self, bundle: Bundle, index: Index | None = None, limits: Limits = Limits()) -> None:
+        """UserError when the index was made by another network."""
+        if index and index.document["model_hash"] != bundle.model_hash:
+            raise UserError(
+                f"{named(index.path)} was made by network {index.document['model_hash'][:12]}, {named(bundle.path)} is "
+                f"{bundle.model_hash[:12]}: make the index with this network"
+            )
+        self.bundle, self.index, self.limits = bundle, index, limits
+        self.heat = _heat(bundle)
+        self.metrics = Metrics()
+        self.batcher = Batcher(bundle.session, limits, self.metrics.ran)
+        self.metrics.gauge(lambda: self.batcher.admitted)
+        self.draining = False
+        self._thumbnails = lru_cache(THUMBNAILS)(self._draw)
+        self._decoders = ThreadPoolExecutor(cpu_quota(), thread_name_prefix="decode")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Warm, and ready to answer."""
+        await asyncio.to_thread(self._warm)
+        async with self.batcher:
+            yield
+        self._decoders.shutdown()
+
+    def box(self, data: bytes) -> list[float]:
+        """The part of the picture in `data` that the network sees: left, top, right, bottom, as shares of its sides."""
+        width, height = upright_size(data)
+        left, top, right, bottom = self.bundle.preprocess.kept(width, height)
+        return [left / width, top / height, right / width, bottom / height]
+
+    def _warm(self) -> None:
+        """Run a batch of one and a full one, so that the first request finds the memory it needs."""
+        shape = self.bundle.session.input_shape
+        for size in (1, self.limits.batch):
+            self.bundle.run(np.zeros((size, *shape), np.uint8))
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests should come here: it is warm, and not about to end."""
+        return self.batcher.alive and not self.draining
+
+    async def see(self, sent: Sequence[Sent], only: Sequence[str], deadline: float) -> list[Seen]:
+        """What the graph says of each picture; Refused when there is no room, no time, or none could be read."""
+        with self.batcher.admit(len(sent)):
+            each = [self._see(one, only, deadline) for one in sent]
+            answers = await asyncio.gather(*each, return_exceptions=True)  # all, so that none is left running
+        seen = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            seen.append(answer)
+        failed = [one for one in seen if one.error]
+        self.metrics.pictures("answered", len(seen) - len(failed))
+        self.metrics.pictures("unreadable", len(failed))
+        if len(failed) == len(seen):
+            first = failed[0]
+            raise Refused(first.status, f"{first.name}: {first.error}")
+        return seen
+
+    async def _see(self, sent: Sent, only: Sequence[str], deadline: float) -> Seen:
+        began = time.monotonic()
+        try:
+            pixels = await asyncio.get_running_loop().run_in_executor(self._decoders, self._pixels, sent.data)
+        except PictureError as error:
+            return Seen(sent.name, error=error.reason, status=STATUS.get(error.reason, 422))
+        decoded = time.monotonic()
+        self.metrics.stage("decode", decoded - began)
+        outputs, row = await self.batcher.answer(pixels, only, deadline)
+        self.metrics.stage("graph", time.monotonic() - decoded)
+        return Seen(sent.name, outputs, row)
+
+    def _pixels(self, data: bytes) -> np.ndarray:
+        return self.bundle.pixels(data, self.limits.pixels)
+
+    def classes(self, seen: Seen, top: int) -> list[dict[str, Any]]:
+        """The `top` likeliest classes with their probabilities."""
+        probabilities = softmax(seen.output("logits"))
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return [{"name": self.bundle.classes[i], "probability": float(probabilities[i])} for i in best]
+
+    def label(self, name: str | None, seen: Seen) -> int:
+        """The number of the class of this name, the likeliest without one; Refused (422) when there is none."""
+        if name is None:
+            return int(seen.output("logits").argmax())
+        if name not in self.bundle.classes:
+            raise Refused(422, f'no class "{named(name)[:100]}": the model card names them')
+        return self.bundle.classes.index(name)
+
+    def probability(self, seen: Seen, label: int) -> float:
+        """Of class number `label`."""
+        return float(softmax(seen.output("logits"))[label])
+
+    def explain(self, seen: Seen, label: int) -> np.ndarray:
+        """What each place adds to the logit of class number `label`, float32 [h, w]."""
+        assert self.heat
+        return self.heat(seen.output("feature_map"), label)
+
+    def neighbours(self, seen: Seen, k: int) -> list[dict[str, Any]]:
+        """The `k` nearest pictures of the index, fewer where it holds fewer, as `answers.LookAlike`."""
+        assert self.index
+        found = self.index.search(seen.output("embedding"), min(k, len(self.index)))
+        return [
+            {"row": one.row, "name": os.path.basename(one.picture), "class": one.label, "split": one.split,
+             "distance": one.distance, "picture": f"pictures/{one.row}"}
+            for one in found
+        ]  # fmt: skip
+
+    def thumbnail(self, row: int) -> bytes:
+        """A small JPEG of a picture of the index; Refused (404) when there is no such row, or its file is gone."""
+        assert self.index
+        if not 0 <= row < len(self.index):
+            raise Refused(404, f"the index has no row {row}: its rows are 0 to {len(self.index) - 1}")
+        try:
+            return self._thumbnails(row)
+        except UserError:
+            raise Refused(404, f"the picture of row {row} is not here") from None
+
+    def _draw(self, row: int) -> bytes:
+        assert self.index
+        kept = thumbnail_of(self.index, row)
+        if kept.is_file():
+            return kept.read_bytes()
+        return small_jpeg(open_picture(self.index.name_of(row)))
+
+    @property
+    def called(self) -> dict[str, str]:
+        """Which network answers, as `answers.Model`."""
+        return {"name": self.bundle.arch, "version": self.bundle.model_hash[:12]}
+
+    def card(self) -> dict[str, Any]:
+        """The model card, as `answers.Card`."""
+        card, index = self.bundle.card, self.index
+        figures = ("parameters", "macs", "embedding_dim", "style", "stem", "opset", "versions")
+        return {
+            "model": self.called,
+            "arch": self.bundle.arch,
+            "classes": list(self.bundle.classes),
+            "trained_on": card.get("data"),
+            "metrics": card.get("metrics", {}),
+            "figures": {name: card.get(name) for name in figures},
+            "preprocess": card["preprocess"],
+            "limits": asdict(self.limits),
+            "explains": self.heat is not None,
+            "index": {"name": index.document["name"], "pictures": len(index)} if index else None,
+        }
+
+
+def _heat(bundle: Bundle) -> Heat | None:
+    try:
+        return Heat.of(bundle)
+    except UserError:  # a network of another form: all else is served
+        return None
