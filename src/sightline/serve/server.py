@@ -56,6 +56,6 @@ class _Server(uvicorn.Server):
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """From now on /readyz says that it ends."""
-        self._service.draining = True
-        super().handle_exit(sig, frame)
+        """From now on /readyz says that it ends; the second signal does not wait for answers."""
+        self.force_exit = self.should_exit
+        self._service.draining = self.should_exit = True

@@ -1,7 +1,7 @@
 // The model card: what the network is, what it was trained on, how well it did, and where it errs.
 
 const count = new Intl.NumberFormat("en");
-const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const CONFUSED = 8;
 
 export function describe(card) {

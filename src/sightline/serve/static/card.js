@@ -4,7 +4,7 @@ import { draw } from "./heat.js";
 import * as service from "./service.js";
 
 const SHOWN = 900; // pixels of the heat's longer side
-const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export class Card {
   constructor(file, about) {
