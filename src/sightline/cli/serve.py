@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli.output import note, print_line
+from sightline.cli.output import print_line
 from sightline.core.errors import UserError, named
 
 MB = 1_000_000
@@ -54,7 +54,7 @@ def command(
     from sightline.search.index import Index
     from sightline.serve.app import make_app
     from sightline.serve.limits import Limits
-    from sightline.serve.server import address, listen
+    from sightline.serve.server import address, reserve
     from sightline.serve.server import run as answer
     from sightline.serve.service import Service
 
@@ -63,17 +63,26 @@ def command(
         body_bytes=max_megabytes * MB, pixels=max_megapixels * MB, timeout_s=timeout,
     )  # fmt: skip
     key = key_of(api_key_file)
-    listening = listen(host, port)
-    with listening:
-        bundle = api.load(run)
-        service = Service(bundle, Index.open(index) if index else None, limits)
-        app = make_app(
-            service, key, health=os.environ.get("AIP_HEALTH_ROUTE"), predict=os.environ.get("AIP_PREDICT_ROUTE")
-        )
-        print_line(f"serving {bundle.arch} of {len(bundle.classes):,} classes at {address(listening)}")
-        if key is None and host not in ("127.0.0.1", "localhost", "::1"):
-            note("without a key: whoever reaches this address may ask")
-        answer(app, service, listening)
+    health, predict = (_route(name) for name in ("AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"))
+    with reserve(host, port) as reserved:
+        service = Service(api.load(run), Index.open(index) if index else None, limits)
+        app = make_app(service, key, health=health, predict=predict)
+
+        def ready() -> None:
+            bundle = service.bundle
+            print_line(f"serving {bundle.arch} of {len(bundle.classes):,} classes at {address(reserved)}")
+            if key is None and host not in ("127.0.0.1", "localhost", "::1"):
+                print_line("without a key: whoever reaches this address may ask")
+
+        answer(app, service, reserved, ready)
+
+
+def _route(name: str) -> str | None:
+    """The address that the environment calls `name`; UserError when it cannot be one."""
+    route = os.environ.get(name)
+    if route and (not route.startswith("/") or set(route) & set("{}")):
+        raise UserError(f"{name} is {named(route)}: an address begins with a slash and has no braces")
+    return route or None
 
 
 def key_of(file: Path | None) -> str | None:

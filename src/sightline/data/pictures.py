@@ -126,7 +126,8 @@ def upright_size(data: bytes) -> tuple[int, int]:
     """Width and height of the picture in `data` once it is upright, by its header alone; PictureError as `opened`'s."""
     image = opened(data)
     width, height = image.size
-    return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
+    lying = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _LYING  # Pillow itself turns a TIFF's size
+    return (height, width) if lying else (width, height)
 
 
 def plain(image: Image.Image) -> Image.Image:

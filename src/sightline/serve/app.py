@@ -24,6 +24,7 @@ from sightline.data.pictures import open_picture
 from sightline.explain.heat import over
 from sightline.serve import answers, intake
 from sightline.serve.front import Front, error_response
+from sightline.serve.intake import Sent
 from sightline.serve.limits import Refused
 from sightline.serve.metrics import CONTENT_TYPE
 from sightline.serve.service import Seen, Service
@@ -82,9 +83,9 @@ def make_app(
         title=f"Sightline: {service.bundle.arch}", version=versions()["sightline"], lifespan=lifespan, docs_url=None,
         redoc_url=None, description="What a trained network says of pictures, where it sees it, and what looks alike.",
     )  # fmt: skip
+    _clouds(app, service, health, predict)  # first, as their addresses may be ours
     _asked(app, service)
     _about(app, service)
-    _clouds(app, service, health, predict)
     _page(app)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _none_there)
@@ -214,9 +215,8 @@ def _clouds(app: FastAPI, service: Service, health: str | None, predict: str | N
 
     async def instances(request: Request) -> Response:
         """As Vertex AI asks: {"instances": [{"b64": ...}], "parameters": {"top": 5}}."""
-        body = await _body(service, request)
-        sent, top = intake.of_instances(intake.parsed(body), service.limits)
-        seen = await service.see(sent, ("logits",), _deadline(service, request))
+        sent, top = intake.of_instances(intake.parsed(await _body(service, request)), service.limits)
+        seen = await _looked(service, request, sent, ("logits",))
         return JSONResponse({"predictions": [_error(one) or {"classes": service.classes(one, top)} for one in seen]})
 
     app.add_api_route("/ping", ready, methods=["GET"], include_in_schema=False)
@@ -250,23 +250,26 @@ async def _body(service: Service, request: Request) -> bytes:
     return await intake.received(request, service.limits, request.state.take)
 
 
-def _deadline(service: Service, request: Request) -> float:
-    """Until when the request is to be answered."""
-    return float(request.state.arrived) + service.limits.timeout_s
+async def _sent(service: Service, request: Request) -> list[Sent]:
+    return await intake.pictures(request, await _body(service, request), service.limits)
+
+
+async def _looked(service: Service, request: Request, sent: list[Sent], only: Sequence[str]) -> list[Seen]:
+    """What the graph says of the pictures in a request, as long as its time lasts and its client is there."""
+    deadline = float(request.state.arrived) + service.limits.timeout_s
+    return await intake.while_there(request, service.see(sent, only, deadline))
 
 
 async def _seen(service: Service, request: Request, only: Sequence[str]) -> list[Seen]:
-    """What the graph says of the pictures in a request."""
-    body = await _body(service, request)
-    return await service.see(await intake.pictures(request, body, service.limits), only, _deadline(service, request))
+    return await _looked(service, request, await _sent(service, request), only)
 
 
 async def _explained(service: Service, request: Request, label: str | None, drawn: bool) -> Response:
     """Where one picture's class was seen, in numbers or `drawn`."""
-    sent = await intake.pictures(request, await _body(service, request), service.limits)
+    sent = await _sent(service, request)
     if len(sent) > 1:
         raise Refused(400, f"{len(sent)} pictures: send one at a time to explain")
-    (seen,) = await service.see(sent, ("logits", "feature_map"), _deadline(service, request))
+    (seen,) = await _looked(service, request, sent, ("logits", "feature_map"))
     number = service.label(label, seen)
     heat = service.explain(seen, number)
     if drawn:

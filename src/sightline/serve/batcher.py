@@ -1,7 +1,8 @@
 """Micro-batches: pictures of many requests through one Session, a bounded number of them at a time.
 
 While a batch runs the next one gathers by itself. When nothing runs, a batch waits only for pictures that are known to
-be on their way, a few milliseconds and never beyond a request's deadline; a lone request waits for nothing.
+be on their way, a few milliseconds; a lone request waits for nothing. An answer that nobody waits for any more, because
+its time is over or its client has left, is never begun.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Self
 import numpy as np
 
 from sightline.runtime import Outputs, Session
-from sightline.serve.limits import Limits, Refused, full
+from sightline.serve.limits import Limits, full
 
 Watcher = Callable[[int, float], None]
 
@@ -28,7 +29,6 @@ Watcher = Callable[[int, float], None]
 class _Waiting:
     pixels: np.ndarray
     only: Sequence[str]
-    deadline: float
     answer: asyncio.Future[tuple[Outputs, int]]
     since: float = field(default_factory=time.monotonic)
 
@@ -42,8 +42,8 @@ class Batcher:
     def __init__(self, session: Session, limits: Limits, watch: Watcher = lambda size, seconds: None) -> None:
         self._session, self._limits, self._watch = session, limits, watch
         self._queue: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
-        self._admitted = 0
+        self._changed = asyncio.Event()
+        self._admitted = self._coming = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="graph")
         self._task: asyncio.Task[None] | None = None
 
@@ -56,6 +56,7 @@ class Batcher:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+        _fail(self._queue, full())
         self._thread.shutdown()
 
     @property
@@ -79,63 +80,73 @@ class Batcher:
         finally:
             self._admitted -= count
 
-    async def answer(self, pixels: np.ndarray, only: Sequence[str], deadline: float) -> tuple[Outputs, int]:
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """A picture is on its way while the block lasts: batches wait a little for it."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            self._changed.set()
+
+    async def answer(self, pixels: np.ndarray, only: Sequence[str]) -> tuple[Outputs, int]:
         """The outputs named in `only` for one picture uint8 [S, S, C] that was admitted: those of a batch, and its row.
 
-        Refused (504) when it is not begun by `deadline` (of `time.monotonic`).
+        Refused (503) when the batcher ends; what the graph raises goes to every picture of its batch. One whose caller
+        is cancelled is left out of the batches to come.
         """
-        waiting = _Waiting(pixels, only, deadline, asyncio.get_running_loop().create_future())
+        if not self.alive:
+            raise full()
+        waiting = _Waiting(pixels, only, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self._arrived.set()
+        self._changed.set()
         return await waiting.answer
 
     async def _serve(self) -> None:
-        """Run batches until cancelled; what is queued then is never answered."""
-        loop = asyncio.get_running_loop()
+        """Run batches until cancelled."""
         while True:
             batch = await self._gathered()
-            if not batch:
-                continue
-            only = tuple(dict.fromkeys(name for waiting in batch for name in waiting.only))
-            pixels = np.stack([waiting.pixels for waiting in batch])
-            began = time.monotonic()
             try:
-                outputs = await loop.run_in_executor(self._thread, partial(self._session.run, pixels, only=only))
+                outputs = await self._run(batch)
             except Exception as error:  # one batch that fails must not end the service
-                for waiting in batch:
+                _fail(batch, error)
+            except asyncio.CancelledError:
+                _fail(batch, full())
+                raise
+            else:
+                for row, waiting in enumerate(batch):
                     if not waiting.answer.done():
-                        waiting.answer.set_exception(error)
-                continue
-            self._watch(len(batch), time.monotonic() - began)
-            for row, waiting in enumerate(batch):
-                if not waiting.answer.done():  # its client has left
-                    waiting.answer.set_result((outputs, row))
+                        waiting.answer.set_result((outputs, row))
+
+    async def _run(self, batch: Sequence[_Waiting]) -> Outputs:
+        only = tuple(dict.fromkeys(name for waiting in batch for name in waiting.only))
+        pixels = np.stack([waiting.pixels for waiting in batch])
+        began = time.monotonic()
+        run = partial(self._session.run, pixels, only=only)
+        outputs = await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        self._watch(len(batch), time.monotonic() - began)
+        return outputs
 
     async def _gathered(self) -> list[_Waiting]:
-        """The next batch: what is queued, and what comes meanwhile of what is on its way."""
-        while not self._queue:
-            self._arrived.clear()
-            await self._arrived.wait()
-        until = min(self._queue[0].since + self._limits.delay_s, *(waiting.deadline for waiting in self._queue))
-        while len(self._queue) < min(self._limits.batch, self._admitted):
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout_at(self._at(until)):
-                    await self._arrived.wait()
-            except TimeoutError:
-                break
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < self._limits.batch:
-            waiting = self._queue.popleft()
-            if waiting.answer.done():
-                continue
-            if waiting.deadline < time.monotonic():
-                waiting.answer.set_exception(Refused(504, "not answered in time: try again, or with fewer pictures"))
-                continue
-            batch.append(waiting)
-        return batch
+        """The next batch, of one picture at least: what is queued, and what comes meanwhile of what is on its way."""
+        while True:
+            self._forget_cancelled()
+            count = len(self._queue)
+            left = self._queue[0].since + self._limits.delay_s - time.monotonic() if count else None
+            if count >= self._limits.batch or (left is not None and (left <= 0 or not self._coming)):
+                return [self._queue.popleft() for _ in range(min(count, self._limits.batch))]
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
 
-    @staticmethod
-    def _at(moment: float) -> float:
-        """A moment of `time.monotonic` on the loop's clock."""
-        return asyncio.get_running_loop().time() + moment - time.monotonic()
+    def _forget_cancelled(self) -> None:
+        if any(waiting.answer.done() for waiting in self._queue):
+            self._queue = deque(waiting for waiting in self._queue if not waiting.answer.done())
+
+
+def _fail(waiting: Iterable[_Waiting], error: Exception) -> None:
+    for one in waiting:
+        if not one.answer.done():
+            one.answer.set_exception(error)

@@ -81,6 +81,8 @@ class Front:
             if message["type"] == "http.response.start":
                 status, began = message["status"], True
                 message["headers"] = [*message.get("headers", ()), *_headers(scope["path"], request)]
+                if self._service.draining:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         arrived = time.monotonic()

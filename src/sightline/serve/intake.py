@@ -9,10 +9,10 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -25,6 +25,7 @@ RAW = ("application/octet-stream", "application/x-image", "binary/octet-stream",
 FORM, JSON = "multipart/form-data", "application/json"
 TOP = 5  # classes that are named unless another number is asked for
 NAME = 100  # characters of a file's name that are said again
+T = TypeVar("T")
 MISSING = 'send the bytes of a picture, files in a form, or JSON such as {"images": ["<base64>"]}'
 
 
@@ -86,6 +87,32 @@ def too_large(limits: Limits) -> Refused:
     return Refused(413, f"larger than {limits.body_bytes:,} bytes: send smaller or fewer pictures")
 
 
+async def while_there(request: Request, work: Awaitable[T]) -> T:
+    """What `work` comes to; Refused (400), and it cancelled, if the client leaves. The body was received before."""
+    asking = asyncio.current_task()
+    assert asking
+
+    def left(leaving: asyncio.Task[None]) -> None:
+        if not leaving.cancelled():
+            asking.cancel()
+
+    leaving = asyncio.create_task(_left(request))
+    leaving.add_done_callback(left)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if leaving.done() and not asking.uncancel():
+            raise Refused(400, "the client left before its answer") from None
+        raise
+    finally:
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def pictures(request: Request, body: bytes, limits: Limits) -> list[Sent]:
     """The pictures in `body`, as its content type says; at least one.
 
@@ -121,8 +148,12 @@ async def _of_form(request: Request, body: bytes, limits: Limits) -> list[Sent]:
     except (MultiPartException, KeyError, ValueError) as error:
         many = "Too many files" in str(error)
         raise Refused(413 if many else 400, f"the form cannot be read: {named(str(error))[:200]}") from None
-    files = [file for _, file in form.multi_items() if isinstance(file, UploadFile)]
-    return [Sent(named(file.filename or "picture")[:NAME], await file.read()) for file in files]
+    found = []
+    for _, file in form.multi_items():
+        if isinstance(file, UploadFile):
+            found.append(Sent(named(file.filename or "picture")[:NAME], await file.read()))
+            await file.close()  # one copy less in memory
+    return found
 
 
 def parsed(body: bytes) -> Any:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import sys
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from sightline.core.errors import UserError, named
-from sightline.serve.front import Lines
+from sightline.serve.front import LOG, Lines
 from sightline.serve.service import Service
+from sightline.serve.wire import Wire
 
 BACKLOG = 2048  # connections that may wait to be taken
 KEEP_ALIVE_S = 65  # above the minute after which load balancers let go of an idle connection
+LET_GO_S = 0.5  # in which clients are told, with their answers, to come no more
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket at that address, a free port where `port` is 0; UserError when it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket at that address that nobody can reach yet, a free port where `port` is 0; UserError if it is taken."""
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else the system keeps it a minute after a crash
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise UserError(f"{named(host)}:{port} is not to be had ({why}): choose another --port or --host") from None
+        taken.bind((host, port))
+    except (OSError, UnicodeError) as error:
+        taken.close()
+        raise _not_to_be_had(host, port, error) from None
+    return taken
 
 
 def address(listening: socket.socket) -> str:
@@ -34,28 +41,81 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(app: FastAPI, service: Service, listening: socket.socket) -> None:
-    """Answer until asked to stop, by SIGTERM or an interrupt; what was taken by then is answered first."""
+def run(app: FastAPI, service: Service, reserved: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer until asked to stop, by SIGTERM or an interrupt; what was taken by then is answered first.
+
+    `ready` is called once the socket takes requests, which is when they can be answered.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
-    logger = logging.getLogger("sightline.serve")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    logger.propagate = False
+    logging.getLogger().addHandler(handler)  # whoever has something to say says it so
+    logging.captureWarnings(True)
+    LOG.setLevel(logging.INFO)
     config = uvicorn.Config(
-        app, http="httptools", loop="uvloop", lifespan="on", ws="none", log_config=None, access_log=False,
+        app, http=Wire, loop="uvloop", lifespan="on", ws="none", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S, backlog=BACKLOG,
         timeout_graceful_shutdown=int(service.limits.receive_s + service.limits.timeout_s),
     )  # fmt: skip
-    _Server(config, service).run(sockets=[listening])
+    _Server(config, service, ready).run(sockets=[reserved])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    """uvicorn's, which at its end drops connections that are not taken yet or that it finds between two requests."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._ready = service, ready
+        self._ends = float("inf")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Warm, and then open."""
+        assert sockets
+        host, port = sockets[0].getsockname()[:2]
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another process opened it meanwhile
+            raise _not_to_be_had(host, port, error) from None
+        self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """From now on /readyz says that it ends; the second signal does not wait for answers."""
-        self.force_exit = self.should_exit
-        self._service.draining = self.should_exit = True
+        """From now on /readyz says that it ends, and answers close their connections; a second signal ends it."""
+        self.force_exit = self._service.draining
+        self._service.draining = True
+        self._ends = min(self._ends, time.monotonic() + LET_GO_S)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether it is time to end."""
+        await super().on_tick(counter)
+        idle = self._service.draining and not self.server_state.connections
+        return idle or self.force_exit or time.monotonic() > self._ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take who is at the door, close it, and answer who is inside."""
+        assert sockets
+        last = list(_at_the_door(sockets[0]))
+        for server in self.servers:
+            server.close()
+        for connection in last:
+            await asyncio.get_running_loop().connect_accepted_socket(self._wire, connection)
+        end = time.monotonic() + LET_GO_S
+        while self.server_state.connections and time.monotonic() < end and not self.force_exit:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    def _wire(self) -> Wire:
+        return Wire(self.config, self.server_state, self.lifespan.state)
+
+
+def _at_the_door(listening: socket.socket) -> Iterator[socket.socket]:
+    """Connections that the system has made and nobody has taken."""
+    listening.setblocking(False)
+    while True:
+        try:
+            yield listening.accept()[0]
+        except OSError:
+            return
+
+
+def _not_to_be_had(host: str, port: int, error: Exception) -> UserError:
+    why = getattr(error, "strerror", None) or str(error)
+    return UserError(f"{named(host)}:{port} is not to be had ({why}): choose another --port or --host")

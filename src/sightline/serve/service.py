@@ -97,8 +97,12 @@ class Service:
     async def see(self, sent: Sequence[Sent], only: Sequence[str], deadline: float) -> list[Seen]:
         """What the graph says of each picture; Refused when there is no room, no time, or none could be read."""
         with self.batcher.admit(len(sent)):
-            each = [self._see(one, only, deadline) for one in sent]
-            answers = await asyncio.gather(*each, return_exceptions=True)  # all, so that none is left running
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    each = [self._see(one, only) for one in sent]
+                    answers = await asyncio.gather(*each, return_exceptions=True)  # all, so that none is left running
+            except TimeoutError:
+                raise Refused(504, "not answered in time: try again, or with fewer pictures") from None
         seen = []
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -112,15 +116,16 @@ class Service:
             raise Refused(first.status, f"{first.name}: {first.error}")
         return seen
 
-    async def _see(self, sent: Sent, only: Sequence[str], deadline: float) -> Seen:
+    async def _see(self, sent: Sent, only: Sequence[str]) -> Seen:
         began = time.monotonic()
         try:
-            pixels = await asyncio.get_running_loop().run_in_executor(self._decoders, self._pixels, sent.data)
+            with self.batcher.coming():
+                pixels = await asyncio.get_running_loop().run_in_executor(self._decoders, self._pixels, sent.data)
         except PictureError as error:
             return Seen(sent.name, error=error.reason, status=STATUS.get(error.reason, 422))
         decoded = time.monotonic()
         self.metrics.stage("decode", decoded - began)
-        outputs, row = await self.batcher.answer(pixels, only, deadline)
+        outputs, row = await self.batcher.answer(pixels, only)
         self.metrics.stage("graph", time.monotonic() - decoded)
         return Seen(sent.name, outputs, row)
 
