@@ -78,6 +78,7 @@ export class Card {
   }
 
   async explain(name, row) {
+    const asked = (this.asked = Symbol(name)); // answers may overtake each other: the last question counts
     const query = name === null ? "" : `?class=${encodeURIComponent(name)}`;
     let said;
     try {
@@ -86,6 +87,7 @@ export class Card {
     } catch {
       return; // a picture that the browser cannot show has no place for it
     }
+    if (asked !== this.asked) return;
     for (const other of this.element.querySelectorAll(".class")) other.setAttribute("aria-pressed", String(other === row));
     const { naturalWidth: width, naturalHeight: height } = this.image;
     const scale = Math.min(1, SHOWN / Math.max(width, height));

@@ -5,7 +5,10 @@ import { Card } from "./card.js";
 import * as service from "./service.js";
 
 const AT_ONCE = 4;
-const about = await service.model();
+const about = await service.model().catch((problem) => {
+  document.getElementById("subtitle").textContent = problem.message;
+  throw problem;
+});
 const cards = document.getElementById("cards");
 const waiting = [];
 const seen = new IntersectionObserver(look, { rootMargin: "200px" });
@@ -33,12 +36,15 @@ async function work() {
   running++;
   while (waiting.length) {
     const card = waiting.shift();
+    let read = true;
     try {
       await card.answer();
-      seen.observe(card.element);
     } catch {
-      failed++;
+      read = false;
     }
+    if (!shown.has(card.element)) continue; // cleared meanwhile
+    if (read) seen.observe(card.element);
+    else failed++;
     answered++;
     tell();
   }
@@ -68,6 +74,7 @@ function tell() {
 
 document.getElementById("clear").addEventListener("click", () => {
   waiting.length = 0;
+  seen.disconnect();
   for (const card of shown.values()) card.forget();
   shown.clear();
   asked = answered = failed = 0;

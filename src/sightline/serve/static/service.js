@@ -11,28 +11,36 @@ function headers(type) {
   return said;
 }
 
-function askForKey() {
+// A new key, unless one came since `tried` was found wrong; closing the dialog without one gives up.
+async function askForKey(tried) {
+  if (key !== tried) return;
   const dialog = document.getElementById("key");
-  if (!dialog.open) dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      key = document.getElementById("key-text").value;
-      sessionStorage.setItem("key", key);
-      resolve();
-    }, { once: true });
-  });
+  document.getElementById("key-wrong").hidden = !tried;
+  if (!dialog.open) {
+    dialog.returnValue = "";
+    dialog.showModal();
+  }
+  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+  if (!dialog.returnValue) throw new Problem("This service asks for a key: load the page again to give it.");
+  const field = document.getElementById("key-text");
+  if (field.value) {
+    key = field.value.trim();
+    sessionStorage.setItem("key", key);
+    field.value = "";
+  }
 }
 
 async function ask(path, options) {
-  for (let tried = 0; tried < TRIES; tried++) {
+  for (let times = 0; times < TRIES; times++) {
     let response;
+    const tried = key;
     try {
       response = await fetch(path, { ...options, headers: headers(options.type) });
     } catch {
       throw new Problem("The service cannot be reached.");
     }
     if (response.status === 401) {
-      await askForKey();
+      await askForKey(tried);
       continue;
     }
     if (response.status === 503) {
