@@ -81,6 +81,6 @@ def over(picture: Image.Image, heat: np.ndarray, box: tuple[float, float, float,
 
 def _coloured(heat: np.ndarray) -> np.ndarray:
     """Red, green, blue and opacity uint8 [h, w, 4], from clear to the hottest place's colour."""
-    share = np.clip(heat / max(float(heat.max()), np.finfo(np.float32).tiny), 0, 1)
+    share = np.maximum(heat, 0) / max(float(heat.max()), np.finfo(np.float32).tiny)
     colours = [np.interp(share, np.linspace(0, 1, len(RAMP)), RAMP[:, channel]) for channel in range(3)]
     return np.stack([*colours, 255 * OPAQUE * share], -1).round().astype(np.uint8)

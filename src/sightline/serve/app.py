@@ -144,11 +144,7 @@ def _asked(app: FastAPI, service: Service) -> None:
         async def similar(request: Request, k: Nearest = 12) -> Response:
             """The pictures of the index that look most like each picture sent."""
             seen = await _seen(service, request, ("embedding",))
-            said = await asyncio.to_thread(
-                lambda: [
-                    {"name": one.name, **(_error(one) or {"neighbours": service.neighbours(one, k)})} for one in seen
-                ]
-            )
+            said = await asyncio.to_thread(service.look_alikes, seen, k)
             return _answer(service, request, similar=said)
 
         @app.get(

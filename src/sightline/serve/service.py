@@ -155,15 +155,26 @@ class Service:
         assert self.heat
         return self.heat(seen.output("feature_map"), label)
 
-    def neighbours(self, seen: Seen, k: int) -> list[dict[str, Any]]:
-        """The `k` nearest pictures of the index, fewer where it holds fewer, as `answers.LookAlike`."""
+    def look_alikes(self, seen: Sequence[Seen], k: int) -> list[dict[str, Any]]:
+        """The `k` nearest pictures of the index to each one, as `answers.Similar`; Refused (422) when none has any."""
+        said = [{"name": one.name, **({"error": one.error} if one.error else self._nearest(one, k))} for one in seen]
+        if all("error" in one for one in said):
+            raise Refused(422, f"{said[0]['name']}: {said[0]['error']}")
+        return said
+
+    def _nearest(self, seen: Seen, k: int) -> dict[str, Any]:
+        """The nearest pictures, fewer than `k` where the index holds fewer; an error where nothing can be near."""
         assert self.index
-        found = self.index.search(seen.output("embedding"), min(k, len(self.index)))
-        return [
+        try:
+            found = self.index.search(seen.output("embedding"), min(k, len(self.index)))
+        except UserError:
+            return {"error": "nothing looks alike: its embedding is zero and has no direction"}
+        neighbours = [
             {"row": one.row, "name": os.path.basename(one.picture), "class": one.label, "split": one.split,
              "distance": one.distance, "picture": f"pictures/{one.row}"}
             for one in found
         ]  # fmt: skip
+        return {"neighbours": neighbours}
 
     def thumbnail(self, row: int) -> bytes:
         """A small JPEG of a picture of the index; Refused (404) when there is no such row, or its file is gone."""
