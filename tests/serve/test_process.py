@@ -114,7 +114,9 @@ def test_its_log_is_json_and_holds_nothing_of_its_clients(bundle: Bundle, tmp_pa
         key = {"X_API_Key": KEY}
         service.json("/predict", {"images": [{"name": "private-name", "data": b64(b"private")}]}, **key)
         service.post("/predict", b"GIF89a private", **key)
-        service.ask("GET", "/model", headers={"X-Request-ID": "private id", "User-Agent": "private", **{"X-API-Key": KEY}})
+        service.ask(
+            "GET", "/model", headers={"X-Request-ID": "private id", "User-Agent": "private", **{"X-API-Key": KEY}}
+        )
         service.get("/readyz")
         service.get("/metrics", **key)
         with service.socket() as raw:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
+import PIL
 import uvicorn
 from fastapi import FastAPI
 
@@ -51,6 +55,7 @@ def run(app: FastAPI, service: Service, reserved: socket.socket, ready: Callable
     logging.getLogger().addHandler(handler)  # whoever has something to say says it so
     logging.captureWarnings(True)
     LOG.setLevel(logging.INFO)
+    _quiet_tiff()
     config = uvicorn.Config(
         app, http=Wire, loop="uvloop", lifespan="on", ws="none", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S, backlog=BACKLOG,
@@ -104,6 +109,15 @@ class _Server(uvicorn.Server):
 
     def _wire(self) -> Wire:
         return Wire(self.config, self.server_state, self.lifespan.state)
+
+
+def _quiet_tiff() -> None:
+    """Keep what libtiff has to say of broken files, which is plain text, out of the log; Pillow's answer is enough."""
+    for library in (Path(PIL.__file__).parents[1] / "pillow.libs").glob("libtiff-*"):
+        with suppress(OSError, AttributeError):
+            loaded = ctypes.CDLL(str(library))
+            loaded.TIFFSetErrorHandler(None)
+            loaded.TIFFSetWarningHandler(None)
 
 
 def _at_the_door(listening: socket.socket) -> Iterator[socket.socket]:
