@@ -171,7 +171,7 @@ def test_a_stream_gives_the_feature_map_when_asked(bundle: Bundle) -> None:
 def test_a_decoder_that_breaks_in_its_own_way_is_an_error_like_others(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(source: object) -> None:
+    def broken(source: object, max_pixels: int) -> None:
         raise ZeroDivisionError("in a decoder\n")
 
     monkeypatch.setattr("sightline.bundle.open_picture", broken)

@@ -1,7 +1,7 @@
 """Sightline: a folder of pictures to a trained, compared, explained, searchable and served convolutional network.
 
-The verbs (`prepare`, `train`, `learning_curve`, `compare`, `reproduce`, `evaluate`, `export`, `load`, `index`) and the
-nouns are loaded when they are first asked for, so importing the package costs nothing.
+The verbs (`prepare`, `train`, `learning_curve`, `compare`, `reproduce`, `evaluate`, `export`, `quantise`, `load`,
+`index`) and the nouns are loaded when they are first asked for, so importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ _HOMES = {
     "learning_curve": "sightline.api",
     "load": "sightline.api",
     "prepare": "sightline.api",
+    "quantise": "sightline.api",
     "reproduce": "sightline.api",
     "train": "sightline.api",
+    "write_onnx": "sightline.api",
 }
 __all__ = list(_HOMES)
 

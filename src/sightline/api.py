@@ -32,8 +32,10 @@ __all__ = [
     "learning_curve",
     "load",
     "prepare",
+    "quantise",
     "reproduce",
     "train",
+    "write_onnx",
 ]
 
 EPOCHS, AUTO_BUDGET = 20, "5m"  # of a training whose length nobody gave; the second of `tune="auto"`
@@ -268,13 +270,59 @@ def export(
     return export_weights(found, Path(out), style=style, stem=stem, classes=names)
 
 
+def quantise(
+    run: str | Path | Run | Bundle,
+    data: Any = None,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Bundle:
+    """The Bundle of a Run (or Bundle) in 8-bit integers, at `out`, beside its own as `int8` unless given.
+
+    Calibrated on the validation and measured on the test pictures of `data`, its own Dataset unless given; the Bundle's
+    card has what was measured under "int8". UserError when fewer than 99 % of the pictures keep their first class,
+    unless `force`.
+    """
+    from sightline.exporting.int8 import pictures_of
+    from sightline.exporting.int8 import quantise as carry_out
+
+    source = _network(run)
+    dataset = prepare(_own_data([source]) if data is None else data, progress=progress)
+    bundle = source if isinstance(source, Bundle) else load(source)
+    calibration, test = pictures_of(bundle, dataset)
+    return carry_out(bundle, calibration, test, Path(out) if out else int8_of(source), force=force, progress=progress)[
+        0
+    ]
+
+
+def write_onnx(run: str | Path | Run, file: str | Path, *, opset: int | None = None, batch: int | None = None) -> Path:
+    """The graph of a Run or Bundle as a new file for other runtimes, in `opset`, for batches of `batch` pictures."""
+    from sightline.exporting.elsewhere import write_graph
+
+    return write_graph(load(run), Path(file), opset=opset, batch=batch)
+
+
+def int8_of(source: Run | Bundle) -> Path:
+    """Where the Bundle in 8-bit integers of a Run or Bundle lies, unless another place was given."""
+    return source.path / "int8" if isinstance(source, Run) else source.path.with_name(source.path.name + "-int8")
+
+
 def is_network(name: str) -> bool:
     """Whether `name` is a Run (a directory or a name under runs/) or a Bundle's directory."""
     return place(name) is not None or (Path(name) / "bundle.json").exists()
 
 
-def load(source: str | Path | Run, *, threads: int | None = None) -> Bundle:
-    """The Bundle of a Run (a directory or a name under runs/), or a Bundle's own directory; verified."""
+def load(source: str | Path | Run, *, threads: int | None = None, int8: bool = False) -> Bundle:
+    """The Bundle of a Run (a directory or a name under runs/), or a Bundle's own directory; verified.
+
+    With `int8` the one that `quantise` made of it.
+    """
+    if int8:
+        made = int8_of(_network(source))
+        if not made.exists():
+            raise UserError(f"no bundle at {named(made)}: make it with `sightline export {_called(source)} --int8`")
+        return Bundle.open(made, threads=threads)
     if isinstance(source, str | Path) and (Path(source) / "bundle.json").exists():
         return Bundle.open(Path(source), threads=threads)
     return _run(source).bundle(threads=threads)
@@ -310,6 +358,10 @@ def index(
     out = Path(out) if out else Path("indexes") / dataset.name
     with nullcontext(known) if known else pixels_of(dataset) as network:
         return build(dataset, network, out, tune_budget_s=budget_s, progress=progress, **options)
+
+
+def _called(source: str | Path | Run) -> str:
+    return named(source.path if isinstance(source, Run) else source)
 
 
 def _network(source: str | Path | Run | Bundle) -> Run | Bundle:

@@ -84,5 +84,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.add_session_config_entry("session.intra_op.spin_duration_us", "200")
     # Planned for one batch size, kept for every size seen: 190 MB more at ResNet-50, batch 32, and no faster.
     options.enable_mem_pattern = False
+    # Between layers in integers it would round the weights of one in float32 too, a whole layer to one scale.
+    options.add_session_config_entry("optimization.disable_specified_optimizers", "WeightBiasQuantization")
     options.log_severity_level = 4
     return options

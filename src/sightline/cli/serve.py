@@ -28,6 +28,7 @@ def command(
             envvar="SIGHTLINE_INDEX", help="An index made with this network: look-alikes too.", show_default=False
         ),
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="The bundle that `sightline export RUN --int8` made.")] = False,
     host: Annotated[str, typer.Option(envvar="HOST", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(envvar=["PORT", "AIP_HTTP_PORT"], min=0, max=65535, help="0 takes a free one.")

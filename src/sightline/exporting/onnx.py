@@ -47,15 +47,16 @@ from sightline.runtime import CACHE, PICTURE_BYTES, Outputs, Session
 
 def export(
     model: Network, *, arch: str, stem: str, style: str, classes: Sequence[str], preprocess: Preprocess,
-    golden_images: np.ndarray, metrics: dict[str, Any], weights: dict[str, Any] | None = None, out: Path,
-    replace: bool = False, graph: bytes | None = None, experience: Experience | None = None,
+    golden_images: np.ndarray, metrics: dict[str, Any], weights: dict[str, Any] | None = None,
+    data: dict[str, Any] | None = None, out: Path, replace: bool = False, graph: bytes | None = None,
+    experience: Experience | None = None,
 ) -> Bundle:  # fmt: skip
     """Write `model`, of full name `arch`, as a Bundle at `out` and open it; the model itself is not changed.
 
     `golden_images` uint8 [n, S, S, channels], n >= 1: the first 8 travel along with their logits. `metrics` is any JSON
-    object; `weights` says which file the network began with; `graph` is the network's own, if it was made already;
-    `experience` is what a training saw it know. UserError when `out` exists and `replace` is false, and when the
-    network's own answers are not finite.
+    object; `weights` says which file the network began with, `data` what it was trained on; `graph` is the network's
+    own, if it was made already; `experience` is what a training saw it know. UserError when `out` exists and `replace`
+    is false, and when the network's own answers are not finite.
     RuntimeError (our mistake) when the graph differs from PyTorch by more than 1e-3 in a logit or in a first class.
     """
     if len(classes) != model.head.out_features:
@@ -82,6 +83,7 @@ def export(
         "macs": macs,
         "metrics": metrics,
         **({"weights": weights} if weights else {}),
+        **({"data": data} if data else {}),
         "opset": OPSET,
         "versions": versions(),
     }

@@ -24,11 +24,12 @@ REFERENCES, PER_CLASS = 500, 10  # training pictures to remember: at least so ma
 
 @dataclass(frozen=True)
 class Calibrated:
-    """The final `graph`; without validation pictures there is no `experience`, and no `figures` to tell."""
+    """The final `graph`; without validation pictures there is no `experience`, and nothing else to tell."""
 
     graph: bytes
     experience: Experience | None = None
     figures: dict[str, Any] | None = None
+    confusion: list[list[int]] | None = None  # class, class that was said, pictures; where there are any
 
 
 def calibrate(material: Material, fitted: Fitted) -> Calibrated:
@@ -45,16 +46,19 @@ def calibrate(material: Material, fitted: Fitted) -> Calibrated:
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.div_(temperature.value)
+    before = measure(logits, labels, dataset.classes)
     figures = {
         "temperature": asdict(temperature),
         "pictures": len(rows),
-        "before": _trust(measure(logits, labels, dataset.classes)),
+        "before": _trust(before),
         "after": _trust(measure(logits / temperature.value, labels, dataset.classes)),
     }
     known = fitted.embed("train", _remembered(dataset.rows("train"), dataset.labels(dataset.rows("train"))))
     confidence = softmax(logits / temperature.value).max(axis=1)
     experience = Experience.of(known, embeddings, confidence, logits.argmax(axis=1) == labels)
-    return Calibrated(with_head(fitted.graph, network), experience, figures)
+    confusion = np.array(before.confusion)
+    cells = [[int(i), int(j), int(confusion[i, j])] for i, j in np.argwhere(confusion)]
+    return Calibrated(with_head(fitted.graph, network), experience, figures, cells)
 
 
 def _trust(metrics: Metrics) -> dict[str, float]:

@@ -236,7 +236,12 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
             classes=dataset.classes,
             preprocess=preprocess,
             golden_images=material.pixels.read(golden_rows),
-            metrics={"validation": validation, "calibration": calibrated.figures},
+            metrics={
+                "validation": validation,
+                "calibration": calibrated.figures,
+                "confusion": calibrated.confusion,
+            },
+            data={key: run.document["data"][key] for key in ("name", "fingerprint", "counts")},
             weights=run.document.get("weights"),
             out=run.path / "bundle",
             replace=True,
