@@ -20,6 +20,7 @@ from sightline.cli import (
     compare,
     data,
     demo,
+    deploy,
     evaluate,
     export,
     index,
@@ -68,7 +69,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (data, train, compare, reproduce, evaluate, predict, index, search, export, serve, demo):
+for verb in (data, train, compare, reproduce, evaluate, predict, index, search, export, serve, deploy, demo):
     app.command(name=verb.__name__.rsplit(".", 1)[1])(verb.command)
 app.add_typer(anatomy.app, name="anatomy")
 

@@ -1,0 +1,65 @@
+"""What an image holds of a Run: the Bundle, and of an Index what the service reads, with a small picture of each row.
+
+The pictures themselves stay where they are. So does the Index's own copy of the network, but for its card: the service
+embeds with the Bundle beside it, which is the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sightline.bundle import CARD, Bundle
+from sightline.core.errors import UserError, named
+from sightline.core.progress import Progress
+from sightline.core.threads import in_threads
+from sightline.data.pictures import open_picture
+from sightline.search.index import BUNDLE, DOCUMENT, Index
+from sightline.search.thumbnails import small_jpeg, thumbnail_of
+
+
+def copy_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write the files that the Bundle's card names, and the card, into `folder`, which is made."""
+    folder.mkdir()
+    for name in (CARD, *bundle.card["files"]):
+        shutil.copyfile(bundle.path / name, folder / name)
+
+
+def copy_index(index: Index, folder: Path, progress: Progress) -> int:
+    """Write what the service reads of the Index into `folder`, which is made; how many rows' pictures are not there."""
+    place = folder / index.place.name
+    shutil.copytree(index.place, place, ignore=shutil.ignore_patterns(BUNDLE), copy_function=shutil.copyfile)
+    (place / BUNDLE).mkdir()
+    shutil.copyfile(index.place / BUNDLE / CARD, place / BUNDLE / CARD)
+    shutil.copyfile(index.path / DOCUMENT, folder / DOCUMENT)
+    Index.open(folder)
+    (folder / "thumbnails").mkdir()
+    rows = range(len(index))
+    missing = 0
+    with progress.task("small pictures", len(rows)) as advance:
+        for row, jpeg in zip(rows, in_threads(lambda row: _small(index, row), rows), strict=True):
+            if jpeg is None:
+                missing += 1
+            else:
+                (folder / "thumbnails" / f"{row}.jpg").write_bytes(jpeg)
+            advance()
+    return missing
+
+
+def check_pair(bundle: Bundle, index: Index) -> None:
+    """UserError when the Index was made by another network."""
+    made_by = str(index.document["model_hash"])
+    if made_by != bundle.model_hash:
+        raise UserError(
+            f"{named(index.path)} was made by network {named(made_by[:12])}, {named(bundle.path)} is "
+            f"{bundle.model_hash[:12]}: make the index with this network"
+        )
+
+
+def _small(index: Index, row: int) -> bytes | None:
+    """The small picture of a row, kept or made; None where there is neither it nor the picture."""
+    kept = thumbnail_of(index, row)
+    try:
+        return kept.read_bytes() if kept.is_file() else small_jpeg(open_picture(index.name_of(row)))
+    except UserError:
+        return None

@@ -1,0 +1,72 @@
+"""The service as an AWS Lambda function behind API Gateway: `sightline.serve.aws_lambda.handler`.
+
+One container answers one event at a time, for many events. Mangum would begin and end the application around each of
+them; here the Bundle is opened and the service warmed once, on one event loop that stays, and in Lambda already while
+the container starts. SIGHTLINE_RUN, SIGHTLINE_INDEX and SIGHTLINE_API_KEY say what is served, as for `sightline serve`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sightline import api
+from sightline.core.errors import UserError
+from sightline.search.index import Index
+from sightline.serve.app import make_app
+from sightline.serve.front import LOG, Lines
+from sightline.serve.limits import Limits
+from sightline.serve.service import Service
+
+if TYPE_CHECKING:
+    from mangum import Mangum
+
+TIMEOUT_S = 25  # API Gateway waits for 30
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """What the service answers to an event of API Gateway (HTTP API, REST API), or of a function's own address."""
+    answer, _ = _opened()
+    return dict(answer(event, context))
+
+
+@cache
+def _opened() -> tuple[Mangum, AbstractAsyncContextManager[None]]:
+    """What answers events, and the service's running, which ends when nothing holds it any more.
+
+    UserError when SIGHTLINE_RUN names nothing that can be served, or the key is too short.
+    """
+    from mangum import Mangum
+
+    run, index, key = (os.environ.get(f"SIGHTLINE_{name}") for name in ("RUN", "INDEX", "API_KEY"))
+    if not run:
+        raise UserError("nothing to serve: let SIGHTLINE_RUN name a run or a bundle")
+    if key is not None and len(key) < 8:
+        raise UserError("the key in SIGHTLINE_API_KEY must have 8 or more letters and digits")
+    _log()
+    bundle = api.load(run)
+    service = Service(bundle, Index.open(index) if index else None, replace(Limits(), timeout_s=TIMEOUT_S))
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # where Mangum runs each request
+    running = service.running()
+    loop.run_until_complete(running.__aenter__())
+    return Mangum(make_app(service, key), lifespan="off"), running
+
+
+def _log() -> None:
+    """Lines of JSON on standard error, which Lambda keeps; its own handler would write each a second time."""
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(Lines())
+    LOG.addHandler(lines)
+    LOG.setLevel(logging.INFO)
+    LOG.propagate = False
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # a container of Lambda starts: before, not in, the first event's time
+    _opened()
