@@ -33,9 +33,11 @@ def _whole() -> Iterator[Named]:
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 4), dtype=np.uint8)
     modes = {
         "L": Image.fromarray(noise[..., 0]), "RGB": Image.fromarray(noise[..., :3]), "RGBA": Image.fromarray(noise),
-        "CMYK": Image.fromarray(noise, "CMYK"), "P": Image.fromarray(noise[..., :3]).quantize(16),
+        "CMYK": Image.fromarray(noise, "CMYK"),
+        "P": Image.fromarray(noise[..., :3]).quantize(16),
         "1": Image.fromarray(noise[..., 0]).convert("1"), "LA": Image.fromarray(noise[..., :2], "LA"),
-        "I;16": Image.fromarray(noise[..., 0].astype(np.uint16) * 257), "F": Image.fromarray(noise[..., 0] / np.float32(255)),
+        "I;16": Image.fromarray(noise[..., 0].astype(np.uint16) * 257),
+        "F": Image.fromarray(noise[..., 0] / np.float32(255)),
     }  # fmt: skip
     takes = {
         "JPEG": ("L", "RGB", "CMYK"), "PNG": ("L", "RGB", "RGBA", "P", "1", "LA", "I;16"), "GIF": ("L", "P"),
@@ -62,7 +64,10 @@ def _traps() -> Iterator[Named]:
     """Headers that promise too much, files that unpack to too much, and what is no picture at all."""
     for side in (0, 1, 7072, 30_000, 65_500, 2**31 - 1, 2**32 - 1):
         yield f"PNG header {side}", _png_header(side, side)
-        yield f"BMP header {side}", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 100, 0, 0, 54, 40, side & 0x7FFFFFFF, side & 0x7FFFFFFF, 1, 24, 0, 0, 0, 0, 0, 0)  # fmt: skip # noqa: E501
+        yield (
+            f"BMP header {side}",
+            b"BM" + struct.pack("<IIIIiiHH", 100, 0, 54, 40, *[side & 0x7FFFFFFF] * 2, 1, 24) + bytes(24),
+        )
         yield f"PPM header {side}", b"P6 %d %d 255\n" % (side, side) + bytes(30)
         yield f"GIF header {side}", b"GIF89a" + struct.pack("<HH", side & 0xFFFF, side & 0xFFFF) + bytes(20)
         yield f"TIFF header {side}", _tiff_header(side)
@@ -70,16 +75,19 @@ def _traps() -> Iterator[Named]:
     yield "bomb of text", _with_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(80_000_000)))
     yield "bomb of colours", _with_chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(80_000_000)))
     yield "circle of TIFF pages", b"II*\0\x08\0\0\0\0\0\x08\0\0\0"
-    for name, data in {
-        "empty": b"", "a byte": b"\0", "zeros": bytes(5000), "text": b"hello" * 99, "script": b"<script>alert(1)</script>",
+    yield from {
+        "empty": b"", "a byte": b"\0", "zeros": bytes(5000), "text": b"hello" * 99,
+        "script": b"<script>alert(1)</script>",
         "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="http://127.0.0.1:1/x.png"/></svg>',
-        "PDF": b"%PDF-1.7\n1 0 obj\n", "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
-        "zip": b"PK\x05\x06" + bytes(18), "gzip": b"\x1f\x8b\x08" + bytes(20), "pickle": b"\x80\x04.", "ELF": b"\x7fELF" + bytes(60),
-        "HEIC": b"\0\0\0\x18ftypheic" + bytes(30), "AVIF": b"\0\0\0\x18ftypavif" + bytes(30), "numpy": b"\x93NUMPY\x01\0",
+        "PDF": b"%PDF-1.7\n1 0 obj\n",
+        "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+        "zip": b"PK\x05\x06" + bytes(18), "gzip": b"\x1f\x8b\x08" + bytes(20), "pickle": b"\x80\x04.",
+        "ELF": b"\x7fELF" + bytes(60),
+        "HEIC": b"\0\0\0\x18ftypheic" + bytes(30), "AVIF": b"\0\0\0\x18ftypavif" + bytes(30),
+        "numpy": b"\x93NUMPY\x01\0",
         "PSD": b"8BPS\0\x01" + bytes(40), "ICO": b"\0\0\x01\0\x01\0" + bytes(40), "FITS": b"SIMPLE  =" + b" " * 3000,
         "a path": b"/etc/passwd", "a row": b"images.npy#0", "an address": b"http://127.0.0.1:1/x.png",
-    }.items():  # fmt: skip
-        yield name, data
+    }.items()  # fmt: skip
 
 
 def _polyglots(whole: list[Named]) -> Iterator[Named]:
