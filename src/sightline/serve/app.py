@@ -23,6 +23,7 @@ from sightline.core.machine import versions
 from sightline.data.pictures import open_picture
 from sightline.explain.heat import over
 from sightline.serve import answers, intake
+from sightline.serve.described import BINARY, BODY, POSTS, PROBLEMS
 from sightline.serve.front import Front, error_response
 from sightline.serve.intake import Sent
 from sightline.serve.limits import Refused
@@ -33,35 +34,6 @@ STATIC = Path(__file__).parent / "static"
 SIDE = 1024  # pixels of an explained picture's longer side
 MOST = 100  # look-alikes at a time
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_FILES = {
-    "type": "object",
-    "required": ["files"],
-    "properties": {"files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}},
-}
-_IMAGES = {
-    "type": "object",
-    "required": ["images"],
-    "properties": {"images": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "byte"}}},
-}
-BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": _FILES}, "application/json": {"schema": _IMAGES},
-            "image/jpeg": _BINARY, "image/png": _BINARY, "application/octet-stream": _BINARY,
-        },
-    }
-}  # fmt: skip
-WHY = {
-    400: "There is no picture in the request, or it is broken.", 401: "A key is needed.",
-    408: "The request did not arrive in time.", 413: "The request, or a picture in it, is too large.",
-    415: "No type, or no picture format, that is taken.", 422: "A picture is broken, or a parameter out of range.",
-    503: "All places are taken; Retry-After says when to try again.", 504: "Not answered in time.",
-}  # fmt: skip
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": answers.Problem, "description": text} for status, text in WHY.items()
-}
 Top = Annotated[int, Query(ge=1, le=1000, description="How many classes to name.")]
 Nearest = Annotated[int, Query(ge=1, le=MOST, description="How many look-alikes to name.")]
 
@@ -85,6 +57,10 @@ def make_app(
     )  # fmt: skip
     _clouds(app, service, health, predict)  # first, as their addresses may be ours
     _asked(app, service)
+    if service.heat:
+        _explains(app, service)
+    if service.index:
+        _compares(app, service)
     _about(app, service)
     _page(app)
     app.add_exception_handler(Refused, _refused)
@@ -97,16 +73,15 @@ def make_app(
 
 def _asked(app: FastAPI, service: Service) -> None:
     """What is asked of pictures."""
-    posts: dict[str, Any] = {"responses": PROBLEMS, "openapi_extra": BODY}
 
-    @app.post("/predict", response_model=answers.Predictions, tags=["pictures"], **posts)
+    @app.post("/predict", response_model=answers.Predictions, tags=["pictures"], **POSTS)
     async def predict(request: Request, top: Top = intake.TOP) -> Response:
         """Classes with their probabilities, best first. A picture that cannot be read is an error beside the others."""
         seen = await _seen(service, request, ("logits",))
         said = [{"name": one.name, **(_error(one) or {"classes": service.classes(one, top)})} for one in seen]
         return _answer(service, request, predictions=said)
 
-    @app.post("/embed", response_model=answers.Embeddings, tags=["pictures"], **posts)
+    @app.post("/embed", response_model=answers.Embeddings, tags=["pictures"], **POSTS)
     async def embed(request: Request) -> Response:
         """The network's vector of each picture, of unit length."""
         seen = await _seen(service, request, ("embedding",))
@@ -116,51 +91,51 @@ def _asked(app: FastAPI, service: Service) -> None:
         ]
         return _answer(service, request, embeddings=said)
 
-    if service.heat:
-        png: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": _BINARY}}}
 
-        @app.post(
-            "/explain",
-            response_model=answers.Explanation,
-            tags=["pictures"],
-            responses={**PROBLEMS, **png},
-            openapi_extra=BODY,
-        )
-        async def explain(
-            request: Request,
-            label: Annotated[
-                str | None, Query(alias="class", description="The class to look for; the likeliest.")
-            ] = None,
-            picture: Annotated[bool, Query(description="Answer with a PNG: the heat over the picture.")] = False,
-        ) -> Response:
-            """Where in one picture the network saw a class. With `picture`, or `Accept: image/png`, a picture of it."""
-            return await _explained(
-                service, request, label, picture or "image/png" in request.headers.get("accept", "")
-            )
+def _explains(app: FastAPI, service: Service) -> None:
+    """Where a class was seen."""
+    png: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": BINARY}}}
 
-    if service.index:
+    @app.post(
+        "/explain",
+        response_model=answers.Explanation,
+        tags=["pictures"],
+        responses={**PROBLEMS, **png},
+        openapi_extra=BODY,
+    )
+    async def explain(
+        request: Request,
+        label: Annotated[str | None, Query(alias="class", description="The class to look for; the likeliest.")] = None,
+        picture: Annotated[bool, Query(description="Answer with a PNG: the heat over the picture.")] = False,
+    ) -> Response:
+        """Where in one picture the network saw a class. With `picture`, or `Accept: image/png`, a picture of it."""
+        return await _explained(service, request, label, picture or "image/png" in request.headers.get("accept", ""))
 
-        @app.post("/similar", response_model=answers.LookAlikes, tags=["pictures"], **posts)
-        async def similar(request: Request, k: Nearest = 12) -> Response:
-            """The pictures of the index that look most like each picture sent."""
-            seen = await _seen(service, request, ("embedding",))
-            said = await asyncio.to_thread(service.look_alikes, seen, k)
-            return _answer(service, request, similar=said)
 
-        @app.get(
-            "/pictures/{row}",
-            tags=["pictures"],
-            response_class=Response,
-            responses={
-                200: {"content": {"image/jpeg": _BINARY}},
-                **{status: PROBLEMS[status] for status in (401, 422)},
-                404: {"model": answers.Problem, "description": "There is no such picture."},
-            },
-        )
-        async def picture(row: int) -> Response:
-            """A small picture of the index, by its row."""
-            data = await asyncio.to_thread(service.thumbnail, row)
-            return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+def _compares(app: FastAPI, service: Service) -> None:
+    """What looks alike."""
+
+    @app.post("/similar", response_model=answers.LookAlikes, tags=["pictures"], **POSTS)
+    async def similar(request: Request, k: Nearest = 12) -> Response:
+        """The pictures of the index that look most like each picture sent."""
+        seen = await _seen(service, request, ("embedding",))
+        said = await asyncio.to_thread(service.look_alikes, seen, k)
+        return _answer(service, request, similar=said)
+
+    @app.get(
+        "/pictures/{row}",
+        tags=["pictures"],
+        response_class=Response,
+        responses={
+            200: {"content": {"image/jpeg": BINARY}},
+            **{status: PROBLEMS[status] for status in (401, 422)},
+            404: {"model": answers.Problem, "description": "There is no such picture."},
+        },
+    )
+    async def picture(row: int) -> Response:
+        """A small picture of the index, by its row."""
+        data = await asyncio.to_thread(service.thumbnail, row)
+        return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
 
 def _about(app: FastAPI, service: Service) -> None:
