@@ -98,8 +98,8 @@ def test_pictures_are_answered_in_their_order(
     browser: Browser, service: Running, bundle: Bundle, tests: list[bytes]
 ) -> None:
     with opened(browser, service) as tab:
-        assert tab.title() == "prototype - Sightline"
         tab.get_by_text("prototype knows 10 classes.").wait_for()
+        assert tab.title() == "prototype - Sightline"
         assert tab.locator("#queue").is_hidden()
         give(tab, file("0.png", tests[0]))
         assert answers(tab, 1) == best(bundle, tests[0])
@@ -192,6 +192,7 @@ def test_the_class_that_was_chosen_last_is_shown(browser: Browser, explainer: Ru
 
 def test_all_is_done_with_keys_alone(browser: Browser, explainer: Running) -> None:
     with opened(browser, explainer) as tab:
+        tab.on("filechooser", lambda _: None)  # from here on choosers come to us
         tab.get_by_text("pooled knows 3 classes.").wait_for()
         tab.keyboard.press("Tab")
         assert tab.evaluate("document.activeElement.className") == "skip"
@@ -200,7 +201,7 @@ def test_all_is_done_with_keys_alone(browser: Browser, explainer: Running) -> No
         outline = tab.locator("label:has(#files)").evaluate("label => getComputedStyle(label).outlineStyle")
         assert outline == "solid"
         with tab.expect_file_chooser() as chooser:
-            tab.keyboard.press("Space")
+            tab.keyboard.press("Enter")
         chooser.value.set_files([file("a.png", PHOTO)])
         tab.locator(".class[aria-pressed=true]").wait_for()
         reached = []
@@ -244,7 +245,7 @@ def test_the_key_is_asked_for_kept_for_the_tab_and_a_wrong_one_said(
 
 
 def test_who_has_no_key_is_told_so(browser: Browser, bundle: Bundle) -> None:
-    with threaded(Service(bundle), KEY) as client, opened(browser, client, expected="401|asks for a key") as tab:
+    with threaded(Service(bundle), KEY) as client, opened(browser, client, expected="status of 401") as tab:
         tab.get_by_role("dialog").wait_for()
         tab.keyboard.press("Escape")
         tab.get_by_text("This service asks for a key: load the page again").wait_for()
@@ -276,6 +277,22 @@ def test_a_service_that_is_busy_is_asked_again(browser: Browser, bundle: Bundle,
             give(tab, *(file(f"{i}", tests[i]) for i in range(5)))
         gate.opened.set()
         assert answers(tab, 5) == best(bundle, *tests[:5])
+
+
+def test_pictures_wait_for_a_service_that_is_slow_to_say_what_it_is(
+    browser: Browser, service: Running, bundle: Bundle, tests: list[bytes]
+) -> None:
+    context = browser.new_context()
+    tab = context.new_page()
+    held: list[Any] = []
+    tab.route("**/model", lambda route: held.append(route))
+    with tab.expect_request("**/model"):
+        tab.goto(service.url)
+    give(tab, file("a", tests[0]))
+    assert tab.locator(".picture").count() == 0
+    held[0].continue_()
+    assert answers(tab, 1) == best(bundle, tests[0])
+    context.close()
 
 
 def test_a_service_that_fails_is_said(browser: Browser, bundle: Bundle, tests: list[bytes]) -> None:

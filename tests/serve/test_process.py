@@ -141,7 +141,7 @@ def keyfile(folder: Path) -> Path:
 
 
 class Load:
-    """Clients that ask without end until nobody is there; `answers` are the classes they got, `lost` what went wrong."""
+    """Clients that ask until nobody is there; `answers` are the classes they got, `lost` what went wrong."""
 
     def __init__(self, client: Client, sent: Sequence[bytes], keep: bool, clients: int = 12) -> None:
         self._client, self._sent, self._keep = client, sent, keep

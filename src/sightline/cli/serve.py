@@ -45,7 +45,9 @@ def command(
     max_files: Annotated[int, typer.Option(min=1, help="Pictures in a request.")] = 64,
     max_megabytes: Annotated[int, typer.Option(min=1, max=1000, help="Of a request.")] = 32,
     max_megapixels: Annotated[int, typer.Option(min=1, max=120, help="Of a picture.")] = 50,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds in which a request is answered, or 504.")] = 30,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds in which a request is answered, or 504.")
+    ] = 30,
 ) -> None:
     """Serve a page and an HTTP API for RUN: classes, where they are seen, vectors, look-alikes.
 

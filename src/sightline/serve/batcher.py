@@ -132,11 +132,13 @@ class Batcher:
         """The next batch, of one picture at least: what is queued, and what comes meanwhile of what is on its way."""
         while True:
             self._forget_cancelled()
-            count = len(self._queue)
-            left = self._queue[0].since + self._limits.delay_s - time.monotonic() if count else None
-            if count >= self._limits.batch or (left is not None and (left <= 0 or not self._coming)):
-                return [self._queue.popleft() for _ in range(min(count, self._limits.batch))]
             self._changed.clear()
+            if not self._queue:
+                await self._changed.wait()
+                continue
+            left = self._queue[0].since + self._limits.delay_s - time.monotonic()
+            if len(self._queue) >= self._limits.batch or left <= 0 or not self._coming:
+                return [self._queue.popleft() for _ in range(min(len(self._queue), self._limits.batch))]
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._changed.wait()

@@ -24,6 +24,7 @@ from sightline.serve.limits import Limits, Refused, full
 RAW = ("application/octet-stream", "application/x-image", "binary/octet-stream", "")
 FORM, JSON = "multipart/form-data", "application/json"
 TOP = 5  # classes that are named unless another number is asked for
+SOON_S = 0.02  # an answer that takes no longer is not worth watching whether its client is still there
 NAME = 100  # characters of a file's name that are said again
 T = TypeVar("T")
 MISSING = 'send the bytes of a picture, files in a form, or JSON such as {"images": ["<base64>"]}'
@@ -91,26 +92,26 @@ async def while_there(request: Request, work: Awaitable[T]) -> T:
     """What `work` comes to; Refused (400), and it cancelled, if the client leaves. The body was received before."""
     asking = asyncio.current_task()
     assert asking
+    left = False
 
-    def left(leaving: asyncio.Task[None]) -> None:
-        if not leaving.cancelled():
-            asking.cancel()
+    async def watch() -> None:
+        nonlocal left
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left = asking.cancel()
 
-    leaving = asyncio.create_task(_left(request))
-    leaving.add_done_callback(left)
+    watching: list[asyncio.Task[None]] = []
+    begin = asyncio.get_running_loop().call_later(SOON_S, lambda: watching.append(asyncio.create_task(watch())))
     try:
         return await work
     except asyncio.CancelledError:
-        if leaving.done() and not asking.uncancel():
+        if left and not asking.uncancel():
             raise Refused(400, "the client left before its answer") from None
         raise
     finally:
-        leaving.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        begin.cancel()
+        for task in watching:
+            task.cancel()
 
 
 async def pictures(request: Request, body: bytes, limits: Limits) -> list[Sent]:

@@ -5,22 +5,27 @@ import { Card } from "./card.js";
 import * as service from "./service.js";
 
 const AT_ONCE = 4;
-const about = await service.model().catch((problem) => {
-  document.getElementById("subtitle").textContent = problem.message;
-  throw problem;
-});
 const cards = document.getElementById("cards");
 const waiting = [];
 const seen = new IntersectionObserver(look, { rootMargin: "200px" });
 const shown = new Map();
 let asked = 0, answered = 0, failed = 0, running = 0;
 
-document.title = `${about.arch} - Sightline`;
-document.getElementById("subtitle").textContent =
-  `${about.arch} knows ${about.classes.length === 1 ? "one class" : `${about.classes.length.toLocaleString("en")} classes`}.`;
-describe(about);
+// Pictures may be given before the service has said what it is: they wait for that.
+const known = service.model().then((about) => {
+  document.title = `${about.arch} - Sightline`;
+  document.getElementById("subtitle").textContent =
+    `${about.arch} knows ${about.classes.length === 1 ? "one class" : `${about.classes.length.toLocaleString("en")} classes`}.`;
+  describe(about);
+  return about;
+});
+known.catch((problem) => {
+  document.getElementById("subtitle").textContent = problem.message;
+});
 
-function take(files) {
+async function take(files) {
+  const about = await known.catch(() => null);
+  if (!about) return; // why not is said above
   for (const file of files) {
     const card = new Card(file, about);
     shown.set(card.element, card);
