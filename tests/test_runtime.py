@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -132,3 +133,15 @@ def test_what_runs_networks_imports_nothing_of_what_trains_them(module: str) -> 
     heavy = ("torch", "scipy", "sklearn", "pyarrow", "altair")
     code = f"import {module}, sys; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_running_a_graph_tells_nobody_and_leaves_nothing_at_home(tmp_path: Path) -> None:
+    """ONNX Runtime keeps events of its own under the home folder unless it is told before it is imported."""
+    (tmp_path / "graph.onnx").write_bytes(tiny_graph())
+    code = "import sys; from pathlib import Path; from sightline.runtime import Session; Session(Path(sys.argv[1]))"
+    told = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {**told, "HOME": str(home)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "graph.onnx")], check=True, env=environment)
+    assert list(home.iterdir()) == []

@@ -6,8 +6,11 @@ The verbs (`prepare`, `train`, `learning_curve`, `compare`, `reproduce`, `evalua
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime's own: read when it is imported, which is later
 
 _HOMES = {
     "Bundle": "sightline.bundle",

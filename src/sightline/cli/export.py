@@ -37,7 +37,7 @@ def command(
     onnx: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of RUN: the graph as a file for other runtimes.")
     ] = None,
-    opset: Annotated[int | None, typer.Option(min=13, help="Of that file.", show_default="the graph's own, 20")] = None,
+    opset: Annotated[int | None, typer.Option(min=18, help="Of that file.", show_default="the graph's own, 20")] = None,
     fixed_batch: Annotated[
         int | None, typer.Option(min=1, help="Pictures that file takes at a time.", show_default="any number")
     ] = None,

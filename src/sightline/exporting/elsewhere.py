@@ -18,8 +18,6 @@ from sightline.core.artifact import check_vacant, write_bytes
 from sightline.core.errors import UserError, first_line, named
 from sightline.exporting.assembly import OPSET
 
-OLDEST = 13  # the first opset with scales a channel
-
 
 def write_graph(bundle: Bundle, file: Path, *, opset: int | None = None, batch: int | None = None) -> Path:
     """Write the graph of `bundle` to a new `file`, in `opset` and for batches of `batch` pictures where given.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -135,81 +135,88 @@ class _Attempt:
 
     def __init__(self, bundle: Bundle, images: np.ndarray, folder: Path) -> None:
         self._images, self._folder = images, folder
-        self._source = str(bundle.path / GRAPH)
         self._expected = _answers(bundle.session, images)
-        model = onnx.load(self._source)
-        nodes = model.graph.node
-        self._layers = [node for node in nodes if node.op_type == "Conv"]
+        self._model = onnx.load(bundle.path / GRAPH)
+        nodes = self._model.graph.node
+        self._layers = {node.name: node for node in nodes if node.op_type == "Conv"}
         if not self._layers:
             raise UserError(f"{named(bundle.arch)} has no convolutions to write in 8-bit integers")
         first = next(place for place, node in enumerate(nodes) if node.op_type == "Conv")
         self._always = [node.name for node in nodes[:first]]  # what normalises the pixels
         followers = {node.input[0]: node for node in nodes if node.op_type in ("Clip", "Relu")}
         self._with = {
-            node.name: [node.name, *([followers[node.output[0]].name] if node.output[0] in followers else [])]
-            for node in self._layers
+            name: [name, *([followers[node.output[0]].name] if node.output[0] in followers else [])]
+            for name, node in self._layers.items()
         }
-        wide = [node.input[1] for node in self._layers if any(a.name == "group" and a.i > 1 for a in node.attribute)]
+        wide = [node.input[1] for node in self._layers.values() if _groups(node) > 1]
         self._options = {"TensorQuantOverrides": {name: [{"axis": 0, "reduce_range": False}] for name in wide}}
-        self._source = self._correct(model)
-
-    def _correct(self, model: onnx.ModelProto) -> str:
-        """The graph with biases that make up for what rounding does to a layer on average (Nagel et al. 2019, 4.2).
-
-        What a channel of weights loses, times the mean of what enters it, is added to its bias.
-        """
-        rounded = {tensor.name: tensor for tensor in onnx.load_from_string(self._graph()).graph.initializer}
-        exact = {tensor.name: tensor for tensor in model.graph.initializer}
-        means = _mean_inputs(model, self._layers, self._images)
-        for node in self._layers:
-            weight, bias = node.input[1], node.input[2] if len(node.input) > 2 else ""
-            if bias not in exact or f"{weight}_quantized" not in rounded:
-                continue
-            weights = numpy_helper.to_array(exact[weight])
-            scale = numpy_helper.to_array(rounded[f"{weight}_scale"]).reshape(-1, *[1] * (weights.ndim - 1))
-            kept = numpy_helper.to_array(rounded[f"{weight}_quantized"]) * scale
-            lost = (weights - kept).sum(tuple(range(2, weights.ndim)))  # [K, channels of a group]
-            groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-            entering = means[node.name].reshape(groups, 1, -1)
-            shift = (lost.reshape(groups, -1, lost.shape[1]) * entering).sum(2).ravel()
-            corrected = numpy_helper.to_array(exact[bias]) + shift
-            exact[bias].CopyFrom(numpy_helper.from_array(corrected.astype(np.float32), bias))
-        path = self._folder / "corrected.onnx"
-        onnx.save(model, path)
-        return str(path)
+        self._shifts: dict[str, tuple[str, np.ndarray]] = {}
+        self._shifts = self._lost()
 
     def best(self, progress: Progress) -> tuple[bytes, tuple[str, ...]]:
         """The graph with the fewest layers in float32 that answers alike, or as much alike as can be; and those."""
-        graph = self._graph()
-        share, kept = self._agreement(graph), ()
-        if share >= AGREEMENT:
-            return graph, kept
+        graph = self._graph(self._layers)
+        best: tuple[float, bytes, tuple[str, ...]] = (self._agreement(graph), graph, ())
+        if best[0] >= AGREEMENT:
+            return graph, ()
         with progress.task("Finding layers that hurt", len(self._layers), "layers") as advance:
             harm = {}
-            for node in self._layers:
-                harm[node.name] = self._harm(self._graph(only=self._with[node.name]))
+            for name in self._layers:
+                harm[name] = self._harm(self._graph([name], alone=True))
                 advance()
         worst = sorted(harm, key=lambda name: -harm[name])
-        best = (share, graph, kept)
         count = 1
         while best[0] < AGREEMENT and count <= len(worst) // 2:
-            graph = self._graph(but=[name for layer in worst[:count] for name in self._with[layer]])
+            graph = self._graph(worst[count:])
             share = self._agreement(graph)
             if share > best[0]:
                 best = (share, graph, tuple(worst[:count]))
             count *= 2
         return best[1], best[2]
 
-    def _graph(self, but: Sequence[str] = (), only: Sequence[str] | None = None) -> bytes:
-        """The graph in integers, all layers `but` those, or those `only`."""
+    def _graph(self, layers: Collection[str], *, alone: bool = False) -> bytes:
+        """The graph with these `layers` in integers, and all else that can be, unless they are to be so `alone`."""
         made = self._folder / "int8.onnx"
+        others = [name for layer in self._layers if layer not in layers for name in self._with[layer]]
         quantize_static(
-            self._source, made, _Reader(self._images), QuantFormat.QDQ, list(KINDS), per_channel=True,
+            self._shifted(layers), made, _Reader(self._images), QuantFormat.QDQ, list(KINDS), per_channel=True,
             reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            nodes_to_quantize=only, nodes_to_exclude=[*self._always, *but], extra_options=self._options,
+            nodes_to_quantize=[name for layer in layers for name in self._with[layer]] if alone else None,
+            nodes_to_exclude=[*self._always, *others], extra_options=self._options,
             calibration_cache_path=self._folder / "ranges",
         )  # fmt: skip
         return made.read_bytes()
+
+    def _lost(self) -> dict[str, tuple[str, np.ndarray]]:
+        """Of each layer, its bias and what rounding takes from a channel on average (Nagel et al. 2019, section 4.2).
+
+        What a channel of weights loses, times the mean of what enters it.
+        """
+        rounded = _constants(onnx.load_from_string(self._graph(self._layers)))
+        exact = _constants(self._model)
+        means = _mean_inputs(self._model, self._layers, self._images)
+        found = {}
+        for name, node in self._layers.items():
+            weight, bias = node.input[1], node.input[2] if len(node.input) > 2 else ""
+            if bias not in exact or f"{weight}_quantized" not in rounded:
+                continue
+            weights = exact[weight]
+            scale = rounded[f"{weight}_scale"].reshape(-1, *[1] * (weights.ndim - 1))
+            lost = weights - rounded[f"{weight}_quantized"] * scale
+            groups = _groups(node)
+            taps = lost.sum(tuple(range(2, lost.ndim))).reshape(groups, -1, lost.shape[1])
+            found[name] = bias, (taps * means[name].reshape(groups, 1, -1)).sum(2).ravel()
+        return found
+
+    def _shifted(self, layers: Collection[str]) -> onnx.ModelProto:
+        """The network with biases that make up for the rounding of these `layers`."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        for bias, shift in (self._shifts[layer] for layer in layers if layer in self._shifts):
+            value = numpy_helper.to_array(tensors[bias]) + shift
+            tensors[bias].CopyFrom(numpy_helper.from_array(value.astype(np.float32), bias))
+        return model
 
     def _agreement(self, graph: bytes) -> float:
         return _agreement(_answers(Session(graph), self._images), self._expected)
@@ -221,20 +228,29 @@ class _Attempt:
         return float(((moved**2).sum(1) / np.maximum((expected**2).sum(1), 1e-12)).mean())
 
 
-def _mean_inputs(model: onnx.ModelProto, layers: Sequence[onnx.NodeProto], images: np.ndarray) -> dict[str, np.ndarray]:
+def _groups(node: onnx.NodeProto) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def _mean_inputs(
+    model: onnx.ModelProto, layers: Mapping[str, onnx.NodeProto], images: np.ndarray
+) -> dict[str, np.ndarray]:
     """The mean of every channel that enters each of the `layers`, over `images` and places, by the layer's name."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     graph = watched.graph
     graph.initializer.append(numpy_helper.from_array(np.array([0, 2, 3], np.int64), "watched_axes"))
-    for node in layers:
-        name = f"watched_{node.name}"
+    names = [f"watched_{layer}" for layer in layers]
+    for name, node in zip(names, layers.values(), strict=True):
         graph.node.append(helper.make_node("ReduceMean", [node.input[0], "watched_axes"], [name], keepdims=0))
         graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [f"watched_{node.name}" for node in layers]
     parts = [session.run(names, batch) for batch in iter(_Reader(images).get_next, None)]
-    return {node.name: np.mean([part[place] for part in parts], 0) for place, node in enumerate(layers)}
+    return {layer: np.mean([part[place] for part in parts], 0) for place, layer in enumerate(layers)}
 
 
 def _answers(session: Session, images: np.ndarray) -> Outputs:
