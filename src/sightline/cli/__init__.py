@@ -63,7 +63,7 @@ class Verbs(TyperGroup):
 app = typer.Typer(
     cls=Verbs,
     name="sightline",
-    help="A folder of pictures to a trained, compared, explained and searchable convolutional network.",
+    help="A folder of pictures to a trained, compared, explained, searchable and served convolutional network.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
