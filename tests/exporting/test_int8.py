@@ -109,6 +109,7 @@ def test_what_hurts_most_goes_back_to_float32(
     assert len(kept) == 4  # after none, one and two
     constants = {tensor.name: tensor.data_type for tensor in onnx.load_from_string(graph).graph.initializer}
     weights = [attempt._layers[name].input[1] for name in kept]
+    assert weights == [f"network.{name}.weight" for name in attempt.called(kept)]
     assert {constants[name] for name in weights} == {onnx.TensorProto.FLOAT}
 
 

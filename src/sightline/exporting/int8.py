@@ -68,7 +68,8 @@ def quantise(
     """
     with tempfile.TemporaryDirectory() as folder, _quiet():
         attempt = _Attempt(bundle, calibration, Path(folder))
-        graph, kept = attempt.best(progress)
+        graph, layers = attempt.best(progress)
+        kept = attempt.called(layers)
     session = Session(graph)
     parity = _parity(bundle, graph, session, test, kept)
     if parity.agreement < AGREEMENT and not force:
@@ -173,6 +174,11 @@ class _Attempt:
                 best = (share, graph, tuple(worst[:count]))
             count *= 2
         return best[1], best[2]
+
+    def called(self, layers: Collection[str]) -> tuple[str, ...]:
+        """The layers by their names in the network."""
+        weights = (self._layers[layer].input[1] for layer in layers)
+        return tuple(name.removeprefix("network.").removesuffix(".weight") for name in weights)
 
     def _graph(self, layers: Collection[str], *, alone: bool = False) -> bytes:
         """The graph with these `layers` in integers, and all else that can be, unless they are to be so `alone`."""
