@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sightline.bundle import Bundle
-from sightline.serve import intake
+from sightline.serve import front, intake
 from sightline.serve import wire as wire_module
 from sightline.serve.intake import Room
 from sightline.serve.limits import Limits, Refused
@@ -141,18 +141,23 @@ def test_a_connection_that_is_kept_is_not_late(bundle: Bundle, monkeypatch: pyte
         connection.close()
 
 
-def test_bodies_of_all_requests_together_have_bounds(bundle: Bundle, tests: list[bytes]) -> None:
-    with threaded(Service(bundle, limits=Limits(held_bytes=2_000_000))) as client:
+def test_bodies_of_all_requests_together_have_bounds(
+    bundle: Bundle, tests: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits(held_bytes=2_000_000)
+    room = Room(limits)
+    monkeypatch.setattr(front, "Room", lambda _: room)
+    with threaded(Service(bundle, limits=limits)) as client:
         slow = [client.socket() for _ in range(3)]
         for raw in slow:
             raw.sendall(head(900_000) + bytes(600_000))
-        first = slow[0]
-        until(lambda: client.post("/predict", bytes(500_000)).status == 503)
+        until(lambda: room.held == 1_800_000)
+        assert client.post("/predict", bytes(500_000)).status == 503
+        assert client.post("/predict", tests[0]).status == 200
         for raw in slow:
             raw.close()
-        until(lambda: client.post("/predict", bytes(500_000)).status == 415)
-        assert client.post("/predict", tests[0]).status == 200
-        assert first.fileno() == -1
+        until(lambda: room.held == 0)
+        assert client.post("/predict", bytes(500_000)).status == 415
 
 
 def test_room_is_given_back_whatever_happens() -> None:

@@ -44,6 +44,11 @@ class Room:
     def __init__(self, limits: Limits) -> None:
         self._limits, self._held = limits, 0
 
+    @property
+    def held(self) -> int:
+        """Bytes that are held now."""
+        return self._held
+
     @contextmanager
     def hold(self) -> Iterator[Callable[[int], None]]:
         """What takes room for so many bytes more; all of them are given back when the block is left."""
