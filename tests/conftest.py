@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import gc
 import http.server
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +47,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("slow")
 
 
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom, and never among what is imported: exports else spend a fifth of their time on that."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Callable[[str], Path]:
     """The path of a piece of real data or an oracle beside the checkout; skips by name where it is absent."""
@@ -61,6 +72,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is kept for later goes into a place of the tests' own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def operators() -> Iterator[None]:
+    """PyTorch's exporter reads its table of operators, always the same, once and not again for each graph."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ImportError, AttributeError):
+        if "torch" in sys.modules:
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+            patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield
 
 

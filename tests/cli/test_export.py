@@ -115,21 +115,22 @@ def test_foreign_networks_weights_are_refused(
     assert "conv1.weight is (32, 3, 3, 3) there and (64, 3, 7, 7) here" in capsys.readouterr().err
 
 
-LEAKY = "googlenet_small:activation=leaky_relu"
+LEAKY = "resnet20:activation=leaky_relu"
 
 
 def test_another_style_or_network_than_the_weights_were_made_for_is_told(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.save(create("mobilenet_v2:width=0.25", num_classes=3).state_dict(), "v2.pth")
-    said = {"arch": "mobilenet_v2:width=0.25", "style": "torchvision", "preprocess": {"resize": 32}}
-    Path("v2.json").write_text(json.dumps(said))
-    assert run(["export", "--weights", "v2.pth", "--out", "as-made"]) == 0
+    for name, arch in (("v1", "mobilenet_v1:width=0.25"), ("twenty", "resnet20")):
+        torch.save(create(arch, num_classes=3).state_dict(), f"{name}.pth")
+        said = {"arch": arch, "style": "torchvision", "preprocess": {"resize": 32}}
+        Path(f"{name}.json").write_text(json.dumps(said))
+    assert run(["export", "--weights", "twenty.pth", "--out", "as-made"]) == 0
     assert "made for" not in capsys.readouterr().out
-    assert run(["export", "--weights", "v2.pth", "--style", "paper", "--out", "b"]) == 0
-    assert "made for mobilenet_v2:width=0.25 in torchvision style: expect" in capsys.readouterr().out
-    assert run(["export", "--weights", "mine.pth", "--arch", LEAKY, "--out", "c"]) == 0
-    assert "made for googlenet_small in torchvision style: expect" in capsys.readouterr().out
+    assert run(["export", "--weights", "v1.pth", "--style", "paper", "--out", "b"]) == 0
+    assert "made for mobilenet_v1:width=0.25 in torchvision style: expect" in capsys.readouterr().out
+    assert run(["export", "--weights", "twenty.pth", "--arch", LEAKY, "--out", "c"]) == 0
+    assert "made for resnet20 in torchvision style: expect" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import pytest
 
 from sightline.cli import run
 from sightline.cli.pages import portable
+from sightline.data.dataset import Dataset
+from tests.fewer import own, sparse, written
 from tests.report.documents import comparison
 
 EXPERIMENT = ("reproduce", "inception-vs-resnet")
@@ -16,10 +18,11 @@ EXPERIMENT = ("reproduce", "inception-vs-resnet")
 
 @pytest.mark.slow
 def test_it_runs_and_goes_on_where_it_stood(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = [*EXPERIMENT, "--data", "digits", "--budget", "3s", "--seeds", "1", "--size", "8", "--json"]
+    written(sparse(own(digits, tmp_path / "few"), 8))
+    arguments = [*EXPERIMENT, "--data", "few", "--budget", "3s", "--seeds", "1", "--size", "8", "--json"]
     assert run(arguments) == 0, capsys.readouterr().err
     document = json.loads(capsys.readouterr().out)
     assert document["kind"] == "experiment"

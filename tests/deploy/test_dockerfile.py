@@ -133,5 +133,5 @@ def test_the_dockerfile_is_in_order(target: str, deployment: Callable[[str], Pat
     assert json.loads(dict(steps)["ENTRYPOINT"]) == ["python", "-m", "sightline.cli"]
     assert json.loads(dict(steps)["CMD"]) == ["serve"]  # what SageMaker puts in its place
     environment = dict(steps)["ENV"]
-    assert "HOST=0.0.0.0" in environment
+    assert "SIGHTLINE_HOST=0.0.0.0" in environment
     assert ("SIGHTLINE_INDEX" in environment) == (target == "docker")

@@ -25,7 +25,7 @@ def test_slices_where_activations_outweigh_weights() -> None:
 
 @pytest.mark.slow
 def test_the_graph_carries_it_to_the_runtime() -> None:
-    network = create("mobilenet_v2:width=0.25", num_classes=3).eval()
+    network = create("mobilenet_v1:width=0.25", num_classes=3).eval()
     needed = bytes_a_picture(network, Preprocess(96))
     assert needed is not None
     assert Session(to_onnx(network, Preprocess(96))).at_once == CACHE // needed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,12 @@ def dataset(classes: list[str] | None = None) -> dict[str, Any]:
 
 def experiment(seeds: int = 3) -> dict[str, Any]:
     """The course's experiment around a made comparison of its two networks."""
+    return deepcopy(_experiment(seeds))
+
+
+@cache
+def _experiment(seeds: int) -> dict[str, Any]:
+    """It counts what two dozen networks are made of."""
     from sightline.inception_vs_resnet import NETWORKS, outcome
 
     compared = comparison(NETWORKS, seeds=seeds)

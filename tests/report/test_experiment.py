@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from sightline.report.experiment import experiment_sections
+from sightline.report.page import page as write_page
 from sightline.report.pages import experiment_page
 from tests.report import documents
 from tests.report.reading import Parsed, read
@@ -65,7 +67,12 @@ def test_curves_over_time_and_the_fall_to_unseen_pictures_are_drawn(page: Parsed
     assert (len([one for one in shown if "seed" in one]), len(shown)) == (18, 24)
 
 
-def test_a_run_too_short_for_a_pass_leaves_that_row_out(document: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_too_short_for_a_pass_leaves_that_row_out(
+    page: Parsed, document: dict[str, Any], tmp_path: Path
+) -> None:
     pace = {**document["pace"], "epoch": None}
-    parsed = read(experiment_page({**document, "pace": pace}, {}, tmp_path / "report.html"))
+    sections = [s for s in experiment_sections({**document, "pace": pace}) if s.anchor == "pace"]
+    parsed = read(write_page("", sections, tmp_path / "report.html", pictures={}, beside=False))
+    assert "multiply-adds" in parsed.text
     assert "validation after" not in parsed.text
+    assert "validation after" in page.text

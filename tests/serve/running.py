@@ -142,7 +142,7 @@ def b64(data: bytes) -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """Ours, without what a service reads from it."""
-    own = ("SIGHTLINE_RUN", "SIGHTLINE_INDEX", "SIGHTLINE_API_KEY", "PORT", "HOST")
+    own = ("SIGHTLINE_RUN", "SIGHTLINE_INDEX", "SIGHTLINE_API_KEY", "PORT", "SIGHTLINE_HOST")
     kept = {name: value for name, value in os.environ.items() if name not in own and not name.startswith("AIP_")}
     return {**kept, **more}
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import pytest
 import torch
 
 from sightline import api
-from sightline.core.artifact import write_json
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Advance
 from sightline.data.dataset import Dataset
@@ -31,12 +29,13 @@ from sightline.training import Recipe, curve, fit, handmade, train
 from sightline.training.curve import learning_curve
 from sightline.training.fit import gather
 from sightline.training.head import fit_head
-from sightline.training.loop import Interrupted
+from sightline.training.loop import Interrupted, Training
 from sightline.training.tuning import begins_at
+from tests.fewer import own, small, sparse, without, written
 from tests.weights import write_weights
 
 SAID = {"arch": "resnet20", "preprocess": {"resize": [16, 16], "interpolation": "bilinear"}}
-COUNTS = [60, 126, 1259]  # of the digits' 1,259 training pictures, class by class
+COUNTS = [30, 60, 600]  # of 600 training pictures, class by class
 STEPS = Recipe.of(epochs=1, precision="32")
 
 
@@ -47,15 +46,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_weights(path, "resnet20", SAID, settled=16, num_classes=100)
 
 
-def own(digits: Dataset, path: Path) -> Dataset:
-    """A copy of `digits` that nothing is kept beside yet."""
-    shutil.copytree(digits.path, path, ignore=shutil.ignore_patterns("frozen-*"))
-    return Dataset.open(path)
-
-
 @pytest.fixture(scope="module")
 def place(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return own(digits, tmp_path_factory.mktemp("own") / "digits").path
+    """The digits with 60 training pictures a class."""
+    return written(small(own(digits, tmp_path_factory.mktemp("own") / "digits"), 60)).path
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +83,10 @@ def document(place: Path, weights: Path, looks: list[int], tmp_path_factory: pyt
     return found
 
 
-def test_a_curve_holds_every_share_and_seed_of_both_methods(document: dict[str, Any], digits: Dataset) -> None:
+def test_a_curve_holds_every_share_and_seed_of_both_methods(document: dict[str, Any], place: Path) -> None:
     assert (document["kind"], document["split"], document["n"]) == ("learning-curve", "test", 269)
     assert (document["arch"], document["tune"], document["seeds"]) == ("resnet20", "head", [0, 1])
-    assert document["dataset"]["fingerprint"] == digits.fingerprint
+    assert document["dataset"]["fingerprint"] == Dataset.open(place).fingerprint
     points = {(one["method"], one["pictures"], one["seed"]): one for one in document["points"]}
     assert set(points) == {(m, n, s) for m in ("network", "handmade") for n in COUNTS for s in (0, 1)}
     for one, share in zip(COUNTS, (0.05, 0.1, 1.0), strict=True):
@@ -105,14 +99,14 @@ def test_a_curve_holds_every_share_and_seed_of_both_methods(document: dict[str, 
         assert [level["mean"] for level in curve_["levels"]] == pytest.approx(means)
         assert means[-1] > means[0] + 0.05  # both learn from more
     assert by_hand["levels"][-1]["mean"] > 0.9
-    assert points["handmade", 1259, 0]["test_top1"] == points["handmade", 1259, 1]["test_top1"]
-    assert points["handmade", 60, 0]["test_top1"] != points["handmade", 60, 1]["test_top1"]
+    assert points["handmade", 600, 0]["test_top1"] == points["handmade", 600, 1]["test_top1"]
+    assert points["handmade", 30, 0]["test_top1"] != points["handmade", 30, 1]["test_top1"]
     assert document["findings"] == findings(document)
     json.dumps(document, allow_nan=False)
 
 
 def test_each_picture_is_looked_at_once_for_all_shares_and_seeds(document: dict[str, Any], looks: list[int]) -> None:
-    pictures = 1259 + 269 + 269
+    pictures = 600 + 269 + 269
     # each of six Runs adds 28, to see shapes, to compare and to verify; a second look at one split would add 269
     assert pictures <= looks[0] <= pictures + 6 * 40
     assert pictures <= looks[1] <= pictures + 3
@@ -134,10 +128,10 @@ def test_a_share_trains_on_its_pictures_alone(
     (path,) = (p["run"] for p in document["points"] if (p["method"], p["share"], p["seed"]) == ("network", 0.1, 1))
     run, part = Run.open(path), own(dataset, tmp_path / "part").part(0.1, 1)
     assert run.document["arguments"]["share"] == 0.1
-    assert run.document["data"]["counts"] == {"train": 126, "validation": 269, "test": 269}
+    assert run.document["data"]["counts"] == {"train": 60, "validation": 269, "test": 269}
     assert run.fingerprint == dataset.fingerprint != part.fingerprint
     alone = api.train(part, weights=weights, tune="head", out=tmp_path / "run", precision="32", seed=1)
-    assert alone.document["data"]["counts"]["train"] == 126
+    assert alone.document["data"]["counts"]["train"] == 60
     ours, theirs = answer(run, dataset).logits, answer(alone, dataset, keep=tmp_path).logits
     assert np.allclose(ours, theirs, atol=1e-4)
 
@@ -160,9 +154,9 @@ def test_runs_of_shares_compare_and_their_training_accuracy_is_of_their_own_pict
     assert [len(network["seeds"]) for network in networks.values()] == [2, 1]  # a head of all pictures has no luck
     (part,) = (network for name, network in networks.items() if "share=0.05" in name)
     for seed, value in zip(part["seeds"], part["train_top1"]["values"], strict=True):
-        answers = answer(Run.open(runs[0].path.parent / f"resnet20-n60-s{seed}"), dataset, "train")
+        answers = answer(Run.open(runs[0].path.parent / f"resnet20-n30-s{seed}"), dataset, "train")
         own_rows = np.isin(answers.rows, dataset.part(0.05, seed).rows("train"))
-        assert own_rows.sum() == 60
+        assert own_rows.sum() == 30
         assert value == (answers.logits.argmax(axis=1) == answers.labels)[own_rows].mean()
 
 
@@ -198,14 +192,6 @@ class Stopper:
 
     def note(self, text: str) -> None:
         """Nothing that is asked about."""
-
-
-def written(dataset: Dataset) -> Dataset:
-    """`dataset` as it is now, on its disk too."""
-    fingerprint = dataset.table.fingerprint(dataset.classes)
-    dataset.table.save(dataset.path / "manifest.parquet")
-    write_json(dataset.path / "dataset.json", {**dataset.document, "fingerprint": fingerprint})
-    return Dataset.open(dataset.path)
 
 
 @pytest.mark.slow
@@ -253,12 +239,19 @@ def test_every_share_takes_as_many_steps(pictures: int, everything: int, whole: 
     assert (head.batch_size, head.epochs) == (whole, 4)
 
 
-def test_a_share_reads_its_own_rows_of_what_is_kept_for_all(digits: Dataset, weights: Path, tmp_path: Path) -> None:
+def test_a_share_reads_its_own_rows_of_what_is_kept_for_all(
+    digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: Training) -> None:
+        raise Interrupted  # when everything is ready for the first step
+
+    monkeypatch.setattr(Training, "run", stopped)
     found = {}
     for share in (0.1, 1.0):
         recipe = Recipe.of(epochs=1, precision="32", tune="last", views=2)
-        run = train(digits, "resnet20", recipe, tmp_path / str(share), weights=find_weights(weights), share=share)
-        material = gather(run, digits, None, SILENT)
+        with pytest.raises(Interrupted):
+            train(digits, "resnet20", recipe, tmp_path / str(share), weights=find_weights(weights), share=share)
+        material = gather(Run.open(tmp_path / str(share)), digits, None, SILENT)
         begin = begins_at(material.network, "last", 3, 16)
         source, rows, labels = fit._source(material, begin, "train")
         found[share] = source.read(rows), labels
@@ -268,22 +261,6 @@ def test_a_share_reads_its_own_rows_of_what_is_kept_for_all(digits: Dataset, wei
     assert np.array_equal(found[0.1][1], np.tile(digits.labels(part), 2))
     for ours, all_of_them in zip(found[0.1], found[1.0], strict=True):
         assert np.array_equal(ours, all_of_them[twice])
-
-
-def without(dataset: Dataset, *splits: str) -> Dataset:
-    """`dataset` with these splits empty."""
-    split = dataset.table.split.copy()
-    split[np.isin(split, splits)] = ""
-    return replace(dataset, table=replace(dataset.table, split=split))
-
-
-def small(dataset: Dataset, each: int) -> Dataset:
-    """`dataset` with `each` training pictures a class."""
-    rows, split = dataset.rows("train"), dataset.table.split.copy()
-    labels = dataset.labels(rows)
-    keep = np.concatenate([rows[labels == label][:each] for label in np.unique(labels)])
-    split[np.setdiff1d(rows, keep)] = ""
-    return replace(dataset, table=replace(dataset.table, split=split))
 
 
 def test_the_test_pictures_measure_else_those_of_validation(digits: Dataset) -> None:
@@ -349,7 +326,7 @@ def test_what_is_measured_on_validation_says_so_and_classes_are_balanced_alike(
     aims = []
     monkeypatch.setattr(curve, "SHARES", (0.5, 1.0))
     monkeypatch.setattr(curve, "fit_head", lambda *given, **more: aims.append(given[2]) or fit_head(*given, **more))
-    bare = without(own(digits, tmp_path / "digits"), "test")
+    bare = without(sparse(own(digits, tmp_path / "digits"), 2), "test")
     found = api.learning_curve(bare, weights=weights, out=tmp_path / "curve", precision="32", balance="weights")
     assert any("measured on validation pictures" in finding for finding in found["findings"])
     assert {aim.judge for aim in aims} == {"balanced"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -139,10 +140,18 @@ def test_it_overfits_eight_pictures(digits: Dataset, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.slow
-def test_the_same_seed_repeats_to_the_bit_and_another_differs(digits: Dataset, plain: Run, tmp_path: Path) -> None:
+def test_the_same_seed_repeats_to_the_bit_and_another_differs(
+    digits: Dataset, plain: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert_same_training(plain, train(digits, "resnet20", recipe(), tmp_path / "again"))
-    other = train(digits, "resnet20", recipe(seed=1), tmp_path / "other")
-    assert untimed(other) != untimed(plain)
+    stopping(monkeypatch, 10)  # one epoch tells
+    with pytest.raises(Interrupted):
+        train(digits, "resnet20", recipe(seed=1), tmp_path / "other")
+    (other,) = untimed(Run.open(tmp_path / "other"))
+    assert {key: other[key] for key in ("epoch", "step", "lr")} == {
+        key: untimed(plain)[0][key] for key in ("epoch", "step", "lr")
+    }
+    assert other != untimed(plain)[0]
 
 
 @pytest.mark.slow
@@ -231,11 +240,23 @@ def test_training_works_outside_the_main_thread(digits: Dataset, tmp_path: Path)
 
 
 SUICIDAL = """
-import os, signal, sys
+import json, os, signal, sys
+from pathlib import Path
+import sightline.exporting, sightline.training
 from sightline.cli import run
 from sightline.training.loop import Training
 
-place, left = sys.argv[1], int(sys.argv[2])
+out, moments, begin = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
+for place, left in moments:  # each in a process of its own, which has imported everything
+    child = os.fork()
+    if child == 0:
+        break
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(status, file=sys.stderr)
+    if status != (0 if place == "never" else -signal.SIGKILL):
+        sys.exit(1)
+else:
+    os._exit(0)
 
 def dying(work):
     def counted(*arguments):
@@ -250,7 +271,8 @@ if place == "step":
     Training.step = dying(Training.step)
 if place == "fsync":
     os.fsync = dying(os.fsync)
-sys.exit(run(sys.argv[3:]))
+verb = ["train", "--resume", out] if Path(out, "run.json").exists() else [*begin, "--out", out]
+sys.exit(run(verb))
 """
 
 
@@ -260,12 +282,9 @@ def test_a_killed_run_resumes_as_if_nothing_happened(digits: Dataset, plain: Run
     out, chance = tmp_path / "run", random.Random()
     moments = [("step", chance.randrange(9)), ("fsync", chance.randrange(4)), ("step", chance.randrange(5))]
     begin = ["train", str(digits.path), "--arch", "resnet20", "--epochs", "2", "--batch", "128", "--precision", "32"]
-    for place, left in [*moments, ("never", 0)]:
-        resumed = (out / "run.json").exists()
-        verb = ["train", "--resume", str(out)] if resumed else [*begin, "--out", str(out)]
-        arguments = [sys.executable, "-c", SUICIDAL, place, str(left), *verb]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        assert done.returncode == (0 if place == "never" else -signal.SIGKILL), (moments, done.stderr)
+    arguments = [sys.executable, "-c", SUICIDAL, str(out), json.dumps([*moments, ("never", 0)]), *begin]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (moments, done.stderr)
     assert_same_training(Run.open(out), plain)
 
 
@@ -369,11 +388,15 @@ def test_a_budget_ends_a_run_with_its_schedule(
 
 
 @pytest.mark.slow
-def test_auxiliary_heads_take_part_in_the_loss(digits: Dataset, tmp_path: Path) -> None:
-    first = [
-        train(digits, "googlenet_small", recipe(epochs=1, auxiliary_weight=weight), tmp_path / str(weight)).history()[0]
-        for weight in (0.0, 0.3)
-    ]
+def test_auxiliary_heads_take_part_in_the_loss(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = []
+    for weight in (0.0, 0.3):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            stopping(patch, 10)  # when the first epoch is written down
+            train(digits, "googlenet_small", recipe(auxiliary_weight=weight), tmp_path / str(weight))
+        first += Run.open(tmp_path / str(weight)).history()
     assert first[1]["train_loss"] > first[0]["train_loss"] * 1.3
 
 

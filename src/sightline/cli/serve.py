@@ -29,7 +29,7 @@ def command(
         ),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="The bundle that `sightline export RUN --int8` made.")] = False,
-    host: Annotated[str, typer.Option(envvar="HOST", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(envvar="SIGHTLINE_HOST", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(envvar=["PORT", "AIP_HTTP_PORT"], min=0, max=65535, help="0 takes a free one.")
     ] = 8000,
@@ -99,6 +99,6 @@ def key_of(file: Path | None) -> str | None:
             key = file.read_text().strip()
         except (OSError, UnicodeDecodeError):
             raise UserError(f"--api-key-file {where} cannot be read: name a file with one line of text") from None
-    if key is not None and not (key.isascii() and key.isprintable() and len(key) >= 8 and " " not in key):
-        raise UserError(f"the key in {where} must be 8 or more plain letters and digits, without spaces")
-    return key
+    from sightline.serve.front import checked_key
+
+    return None if key is None else checked_key(key, where)

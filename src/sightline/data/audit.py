@@ -107,7 +107,8 @@ def _check_file(path: str, row: int, found: Findings, grey: np.ndarray) -> None:
             _check_png(data)
         width, height = image.size
         orientation, notes = noteworthy(image, os.path.splitext(path)[1])
-        found.width[row], found.height[row] = (height, width) if orientation > 4 else (width, height)
+        lying = orientation > 4 and image.format != "TIFF"  # Pillow itself turns a TIFF's size
+        found.width[row], found.height[row] = (height, width) if lying else (width, height)
         image.draft("L", (perceptual.SIDE, perceptual.SIDE))
         grey[:] = perceptual.small(pictures.upright(pictures.decoded(image)))
         found.notes[row] = ", ".join(notes)

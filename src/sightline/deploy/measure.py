@@ -33,7 +33,7 @@ ONE_PROCESSOR = (
     "import os; hasattr(os, 'sched_setaffinity') and os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
     "from sightline.cli import main; main()"
 )
-SETTINGS = ("SIGHTLINE_RUN", "SIGHTLINE_INDEX", "SIGHTLINE_API_KEY", "HOST", "PORT", "AIP_HTTP_PORT")
+SETTINGS = ("SIGHTLINE_RUN", "SIGHTLINE_INDEX", "SIGHTLINE_API_KEY", "SIGHTLINE_HOST", "PORT", "AIP_HTTP_PORT")
 QUIET = {"ORT_DISABLE_TELEMETRY": "1"}  # as in the image: ONNX Runtime keeps and sends nothing
 SIDE = 1024  # pixels of the pictures that are sent
 LARGE = (4096, 3052)  # pixels of the large one, 12.5 million

@@ -8,9 +8,7 @@ the container starts. SIGHTLINE_RUN, SIGHTLINE_INDEX and SIGHTLINE_API_KEY say w
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import sys
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import cache
@@ -20,7 +18,7 @@ from sightline import api
 from sightline.core.errors import UserError
 from sightline.search.index import Index
 from sightline.serve.app import make_app
-from sightline.serve.front import LOG, Lines
+from sightline.serve.front import LOG, checked_key, log_to_stderr
 from sightline.serve.limits import Limits
 from sightline.serve.service import Service
 
@@ -47,9 +45,9 @@ def _opened() -> tuple[Mangum, AbstractAsyncContextManager[None]]:
     run, index, key = (os.environ.get(f"SIGHTLINE_{name}") for name in ("RUN", "INDEX", "API_KEY"))
     if not run:
         raise UserError("nothing to serve: let SIGHTLINE_RUN name a run or a bundle")
-    if key is not None and len(key) < 8:
-        raise UserError("the key in SIGHTLINE_API_KEY must have 8 or more letters and digits")
-    _log()
+    key = None if key is None else checked_key(key, "SIGHTLINE_API_KEY")
+    log_to_stderr(LOG)  # which Lambda keeps; its own handler would write each line a second time
+    LOG.propagate = False
     bundle = api.load(run)
     service = Service(bundle, Index.open(index) if index else None, replace(Limits(), timeout_s=TIMEOUT_S))
     loop = asyncio.new_event_loop()
@@ -57,15 +55,6 @@ def _opened() -> tuple[Mangum, AbstractAsyncContextManager[None]]:
     running = service.running()
     loop.run_until_complete(running.__aenter__())
     return Mangum(make_app(service, key), lifespan="off"), running
-
-
-def _log() -> None:
-    """Lines of JSON on standard error, which Lambda keeps; its own handler would write each a second time."""
-    lines = logging.StreamHandler(sys.stderr)
-    lines.setFormatter(Lines())
-    LOG.addHandler(lines)
-    LOG.setLevel(logging.INFO)
-    LOG.propagate = False
 
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # a container of Lambda starts: before, not in, the first event's time

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import secrets
+import sys
 import time
 from collections.abc import Collection, MutableMapping
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sightline.core.errors import UserError
 from sightline.serve.intake import Room
 from sightline.serve.limits import Refused, full
 from sightline.serve.service import Service
@@ -144,6 +146,21 @@ def error_response(refused: Refused) -> JSONResponse:
 def _headers(path: str, request: str) -> list[tuple[bytes, bytes]]:
     policy = SWAGGER if path == "/docs" else PAGE
     return [(b"x-request-id", request.encode()), (b"content-security-policy", policy.encode()), *SAFE]
+
+
+def checked_key(key: str, where: str) -> str:
+    """`key` itself, found in `where`; UserError when it is too short, or no header could bring it."""
+    if not (key.isascii() and key.isprintable() and len(key) >= 8 and " " not in key):
+        raise UserError(f"the key in {where} must be 8 or more plain letters and digits, without spaces")
+    return key
+
+
+def log_to_stderr(logger: logging.Logger) -> None:
+    """Let what `logger` is told of requests go to standard error, as lines of JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logger.addHandler(handler)
+    LOG.setLevel(logging.INFO)
 
 
 class Lines(logging.Formatter):

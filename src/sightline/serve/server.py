@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import logging
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from sightline.core.errors import UserError, named
-from sightline.serve.front import LOG, Lines
+from sightline.serve.front import log_to_stderr
 from sightline.serve.service import Service
 from sightline.serve.wire import Wire
 
@@ -50,11 +49,8 @@ def run(app: FastAPI, service: Service, reserved: socket.socket, ready: Callable
 
     `ready` is called once the socket takes requests, which is when they can be answered.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
-    logging.getLogger().addHandler(handler)  # whoever has something to say says it so
+    log_to_stderr(logging.getLogger())  # whoever has something to say says it so
     logging.captureWarnings(True)
-    LOG.setLevel(logging.INFO)
     _quiet_tiff()
     config = uvicorn.Config(
         app, http=Wire, loop="uvloop", lifespan="on", ws="none", log_config=None, access_log=False,
