@@ -153,3 +153,13 @@ def test_files_and_rows_of_the_same_pixels_look_the_same(tmp_path: Path) -> None
 def test_nothing_to_check(tmp_path: Path) -> None:
     assert audit_files(tmp_path, []).reason == []
     assert Findings.empty(0).thumb.shape == (0, 256)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_sides_are_those_of_the_upright_picture(kind: str, orientation: int, tmp_path: Path) -> None:
+    data = encoded(WIDE, kind, exif=turned(orientation))
+    write(tmp_path / "wide.jpg", data)
+    found = audit_files(tmp_path, ["wide.jpg"], workers=1)
+    upright = pictures.open_picture(data).size
+    assert (found.width[0], found.height[0]) == pictures.upright_size(data) == upright
