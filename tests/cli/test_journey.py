@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli import run
+from sightline.training import curve
 from tests.pictures import crops, write_messy_zip
 
 pytestmark = pytest.mark.slow
@@ -131,7 +132,8 @@ def test_compare_two_networks_and_an_earlier_run(say: Any) -> None:
     assert again["networks"][0]["histories"] == document["networks"][0]["histories"]
 
 
-def test_a_learning_curve(say: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_learning_curve(say: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(curve, "SHARES", (0.5, 1.0))
     options = ("PetImages.zip", "--arch", "resnet20", "--epochs", "1", "--size", "16", "--learning-curve")
     document = say("train", *options)
     assert (document["kind"], document["path"]) == ("learning-curve", "runs/curve-resnet20-PetImages")

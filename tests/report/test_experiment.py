@@ -67,9 +67,7 @@ def test_curves_over_time_and_the_fall_to_unseen_pictures_are_drawn(page: Parsed
     assert (len([one for one in shown if "seed" in one]), len(shown)) == (18, 24)
 
 
-def test_a_run_too_short_for_a_pass_leaves_that_row_out(
-    page: Parsed, document: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_run_too_short_for_a_pass_leaves_that_row_out(page: Parsed, document: dict[str, Any], tmp_path: Path) -> None:
     pace = {**document["pace"], "epoch": None}
     sections = [s for s in experiment_sections({**document, "pace": pace}) if s.anchor == "pace"]
     parsed = read(write_page("", sections, tmp_path / "report.html", pictures={}, beside=False))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,17 +29,34 @@ SAID = {"arch": "resnet20", "style": "paper", "preprocess": {"resize": [16, 16],
 QUICK: dict[str, Any] = {"tune": "all", "epochs": 1, "precision": "32", "batch_size": 128, "lr": 2e-4}
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
     """Small pictures gain nothing from several threads, and on a busy machine every layer waits for the slowest."""
-    monkeypatch.setattr(import_module("sightline.training.fit"), "cpu_quota", lambda: 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("sightline.training.fit"), "cpu_quota", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of 100 classes for colour pictures of 16 pixels, and what is said of them."""
+    torch.manual_seed(7)
+    place = tmp_path_factory.mktemp("weights")
+    return write_weights(place / "mine.pth", "resnet20", SAID, settled=16, num_classes=100)
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    """Weights of 100 classes for colour pictures of 16 pixels, and what is said of them."""
-    torch.manual_seed(7)
-    return write_weights(tmp_path / "mine.pth", "resnet20", SAID, settled=16, num_classes=100)
+def weights(made: Path, tmp_path: Path) -> Path:
+    """A copy of them, to be spoilt."""
+    for path in (made, made.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+    return tmp_path / made.name
+
+
+@pytest.fixture(scope="module")
+def whole(digits: Dataset, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two epochs without interruption."""
+    return begin(digits, tmp_path_factory.mktemp("runs") / "whole", made, epochs=2)
 
 
 def begin(digits: Dataset, out: Path, weights: Path, **options: Any) -> Run:
@@ -88,9 +107,8 @@ def test_flags_go_before_what_the_file_says_and_all_layers_are_trained(
 
 
 def test_a_resumed_run_needs_the_file_no_more_once_there_is_a_checkpoint(
-    digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Dataset, weights: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = begin(digits, tmp_path / "whole", weights, epochs=2)
     with monkeypatch.context() as stopped, pytest.raises(Interrupted):
         stop_at(12, stopped)  # in the second epoch
         begin(digits, tmp_path / "run", weights, epochs=2)
@@ -101,12 +119,11 @@ def test_a_resumed_run_needs_the_file_no_more_once_there_is_a_checkpoint(
 
 
 def test_before_the_first_checkpoint_a_resumed_run_needs_the_same_file(
-    digits: Dataset, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Dataset, weights: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = begin(digits, tmp_path / "whole", weights)
     with monkeypatch.context() as stopped, pytest.raises(Interrupted):
         stop_at(3, stopped)
-        begin(digits, tmp_path / "run", weights)
+        begin(digits, tmp_path / "run", weights, epochs=2)
     run, content = Run.open(tmp_path / "run"), weights.read_bytes()
     torch.save(create("resnet20", num_classes=100).state_dict(), weights)
     with pytest.raises(UserError, match=r"mine\.pth changed since .*put the file back"):

@@ -363,8 +363,8 @@ def test_preparing_counts_every_time_a_run_is_begun(
 ) -> None:
     network = create("resnet20", num_classes=10, in_channels=1)
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        stopping(patch, 2)
-        train(digits, "resnet20", recipe(epochs=None, budget_s=20), tmp_path / "run")
+        stopping(patch, 1)
+        train(digits, "resnet20", recipe(epochs=None, budget_s=1), tmp_path / "run")
     before = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.safetensors", network, None)
     assert before.prepared > 0
     assert resume(Run.open(tmp_path / "run")).status == "done"
