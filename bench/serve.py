@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -55,7 +57,7 @@ def running(command: list[str], port: int, path: str) -> Iterator[tuple[psutil.P
     """The process of `command` once it answers at `path`, and the seconds that took."""
     began = time.perf_counter()
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, *command], stdout=log, stderr=log, start_new_session=True)
         try:
             while True:
                 with contextlib.suppress(OSError):
@@ -68,10 +70,10 @@ def running(command: list[str], port: int, path: str) -> Iterator[tuple[psutil.P
             yield psutil.Process(process.pid), time.perf_counter() - began
         finally:
             process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # and workers that outlive it
 
 
 def ours(bundle: Path, port: int) -> list[str]:

@@ -3,13 +3,11 @@
 python bench/peers/lit.py BUNDLE PORT BATCH
 """
 
-from __future__ import annotations
-
 import sys
-from typing import Any
 
 import litserve
 import numpy as np
+from fastapi import Request
 
 from sightline.bundle import Bundle, softmax
 
@@ -21,8 +19,8 @@ class Api(litserve.LitAPI):
         """Open the network in the worker."""
         self.bundle = Bundle.open(sys.argv[1])
 
-    def decode_request(self, request: Any) -> np.ndarray:
-        """The pixels of the file in a form."""
+    def decode_request(self, request: Request) -> np.ndarray:
+        """The pixels of the file in a form, which is what comes as `request`."""
         return self.bundle.pixels(request["request"].file.read())
 
     def batch(self, inputs: list[np.ndarray]) -> np.ndarray:
