@@ -37,7 +37,15 @@ class Answers:
         return 1000 * float(np.percentile(self.seconds[status], percentile))
 
 
-def request(path: str, picture: bytes) -> bytes:
+def raw(path: str, picture: bytes) -> bytes:
+    """The file itself, as bytes on the wire."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+    )
+    return head.encode() + picture
+
+
+def form(path: str, picture: bytes) -> bytes:
     """A form with one file, as bytes on the wire."""
     part = b'--%s\r\nContent-Disposition: form-data; name="request"; filename="a.jpg"\r\n' % BOUNDARY
     body = part + b"Content-Type: image/jpeg\r\n\r\n" + picture + b"\r\n--%s--\r\n" % BOUNDARY
