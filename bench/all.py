@@ -1,11 +1,12 @@
 """Every benchmark, one after the other, into bench/results/.
 
-    python bench/all.py [--photos FILE] [--small FILE] [--weights FILE] [--mnist FOLDER]
+    python bench/all.py [--photos FILE] [--small FILE] [--weights FILE] [--mnist FOLDER] [--imagenet FILE]
 
 Those that need pictures or weights are left as they are where these are not given: photos, a folder or archive of
-them; small pictures, such as CIFAR-10's; weights of a MobileNet v2; MNIST's IDX files. Wants an otherwise idle machine.
-bench/one_epoch.py, which trains every network for hours, is run by itself, and so are bench/search.py and the course's
-experiment (bench/experiment.py says how).
+them; small pictures, such as CIFAR-10's; weights of a MobileNet v2; MNIST's IDX files; photos of ImageNet's classes.
+Wants an otherwise idle machine; bench/serve.py wants `pip install litserve`. bench/one_epoch.py, which trains every
+network for hours, is run by itself, and so are bench/search.py and the course's experiment (bench/experiment.py says
+how).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 NEEDS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("demo", "anatomy", "train_step", "runtime", "zoo", "manifest_million"), ()),
+    **dict.fromkeys(("demo", "anatomy", "train_step", "runtime", "zoo", "manifest_million", "install"), ()),
     "check_folder": ("photos",),
     "tune_head": ("photos", "weights"),
     "views": ("photos", "weights"),
@@ -25,13 +26,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "time_to_accuracy": ("small",),
     "embed": ("photos", "weights"),
     "dimensions": ("mnist", "photos", "weights"),
+    "serve": ("photos", "weights"),
+    "int8": ("small", "weights", "imagenet"),
 }
 
 
 def main() -> None:
     """Run those that there is everything for."""
     arguments = argparse.ArgumentParser(description="Every benchmark, one after the other, into bench/results/.")
-    for name in ("photos", "small", "weights", "mnist"):
+    for name in ("photos", "small", "weights", "mnist", "imagenet"):
         arguments.add_argument(f"--{name}")
     given = vars(arguments.parse_args())
     results = HERE / "results"
