@@ -27,8 +27,9 @@ def main() -> None:
         bundle = resnet18(Path(folder) / "resnet18")
         python = Path(folder) / "venv/bin/python"
         subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--constraint", HERE.parent / "constraints.txt"]
-        subprocess.run([*pip, HERE.parent], check=True)
+        constraints = str(HERE.parent / "constraints.txt")
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--constraint", constraints, str(HERE.parent)]
+        subprocess.run(pip, check=True)
         size = sum(file.stat().st_size for file in python.parents[1].rglob("*") if file.is_file())
         taken = []
         for _ in range(TURNS):
