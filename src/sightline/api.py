@@ -288,12 +288,13 @@ def quantise(
     from sightline.exporting.int8 import quantise as carry_out
 
     source = _network(run)
+    place = Path(out) if out else int8_of(source)
+    if out or not (place / "bundle.json").is_file():  # one of its own is replaced, nothing else
+        check_vacant(place)
     dataset = prepare(_own_data([source]) if data is None else data, progress=progress)
     bundle = source if isinstance(source, Bundle) else load(source)
     calibration, test = pictures_of(bundle, dataset)
-    return carry_out(bundle, calibration, test, Path(out) if out else int8_of(source), force=force, progress=progress)[
-        0
-    ]
+    return carry_out(bundle, calibration, test, place, force=force, progress=progress)[0]
 
 
 def write_onnx(run: str | Path | Run, file: str | Path, *, opset: int | None = None, batch: int | None = None) -> Path:
@@ -305,7 +306,10 @@ def write_onnx(run: str | Path | Run, file: str | Path, *, opset: int | None = N
 
 def int8_of(source: Run | Bundle) -> Path:
     """Where the Bundle in 8-bit integers of a Run or Bundle lies, unless another place was given."""
-    return source.path / "int8" if isinstance(source, Run) else source.path.with_name(source.path.name + "-int8")
+    if isinstance(source, Run):
+        return source.path / "int8"
+    path = source.path.resolve()
+    return path.with_name(f"{path.name}-int8")
 
 
 def is_network(name: str) -> bool:

@@ -154,7 +154,7 @@ class Bundle:
         """
         try:
             return self.preprocess(open_picture(picture, max_pixels))
-        except PictureError:
+        except (PictureError, MemoryError):  # the second is no fault of the picture's
             raise
         except Exception as error:  # whatever a decoder does to one file, the others go on
             raise PictureError(named(f"not readable ({type(error).__name__}: {error})")) from None
@@ -167,6 +167,8 @@ class Bundle:
             return name, self.pixels(picture), None
         except PictureError as error:
             return name, None, error.reason
+        except MemoryError:
+            return name, None, "not readable (not enough memory)"
 
     def _answer(self, batch: list[tuple[str, np.ndarray | None, str | None]], only: Sequence[str]) -> Iterator[Answer]:
         """The graph's answers for those of a batch that were read, errors for the others."""

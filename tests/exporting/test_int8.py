@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,3 +157,20 @@ def test_a_cifar_network_keeps_its_answers(shared: Callable[[str], Path], tmp_pa
     assert found.card["int8"]["agreement"] >= 0.99
     assert found.card["int8"]["cosine"] > 0.999
     assert found.card["int8"]["size_bytes"] < 0.4 * found.card["int8"]["float_size_bytes"]
+
+
+def test_nothing_but_one_of_its_own_is_replaced(bundle: Bundle, digits: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/photo.jpg").write_bytes(b"mine")
+    with pytest.raises(UserError, match="exists"):
+        api.quantise(bundle, digits, out=tmp_path / "mine")
+    assert (tmp_path / "mine/photo.jpg").read_bytes() == b"mine"
+
+
+def test_a_bundle_here_is_called_by_its_folder(
+    bundle: Bundle, made: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(bundle.path, tmp_path / "b")
+    shutil.copytree(made.path, tmp_path / "b-int8")
+    monkeypatch.chdir(tmp_path / "b")
+    assert api.load(".", int8=True).model_hash == made.model_hash

@@ -92,6 +92,15 @@ def test_more_of_what_it_cannot_be_told(bundle: Bundle, explained: Bundle, index
     assert "PORT" in refused(bundle.path, PORT="http")
 
 
+def test_integers_are_served_where_they_are_asked_for(bundle: Bundle, explained: Bundle, tmp_path: Path) -> None:
+    """Another network stands where the one in integers would, so that it is seen which is served."""
+    shutil.copytree(bundle.path, tmp_path / "b")
+    assert "sightline export" in refused(tmp_path / "b", "--int8")
+    shutil.copytree(explained.path, tmp_path / "b-int8")
+    with running(tmp_path / "log", tmp_path / "b", "--int8") as service:
+        assert service.get("/model").json["model"]["version"] == explained.model_hash[:12]
+
+
 def test_the_port_and_the_key_come_from_the_environment(bundle: Bundle, tmp_path: Path, tests: list[bytes]) -> None:
     with reserve("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]

@@ -105,6 +105,7 @@ def test_a_picture_is_answered_alike_in_whatever_form_it_comes(
         service.json("/predict", {"images": [text]}),
         service.json("/predict", {"images": [{"name": "mine", "data": text}]}),
         service.json("/predict", {"images": [f"data:image/png;base64,{text}"]}),
+        service.json("/predict", {"images": [re.sub("(.{76})", r"\1\n", text)]}),
         service.post("/invocations", data, "application/x-image"),
         service.json("/invocations", {"images": [text]}),
     ]
@@ -114,7 +115,7 @@ def test_a_picture_is_answered_alike_in_whatever_form_it_comes(
         check_same(said, expected)
     assert forms[0].json["model"] == {"name": "prototype", "version": bundle.model_hash[:12]}
     names = [answer.json["predictions"][0]["name"] for answer in forms]
-    assert names == [*["picture"] * 5, "one.png", *["picture 1"] * 2, "mine", "picture 1", "picture", "picture 1"]
+    assert names == [*["picture"] * 5, "one.png", *["picture 1"] * 3, "mine", "picture 1", "picture", "picture 1"]
 
 
 @pytest.mark.parametrize(

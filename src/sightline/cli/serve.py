@@ -40,7 +40,7 @@ def command(
     max_batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures that run together.")] = 16,
     max_delay: Annotated[
         float, typer.Option(min=0, max=1000, help="Milliseconds that a batch waits for pictures on their way.")
-    ] = 5,
+    ] = 0,
     max_waiting: Annotated[int, typer.Option(min=1, help="Pictures decoded, queued or run at a time; then 503.")] = 128,
     max_files: Annotated[int, typer.Option(min=1, help="Pictures in a request.")] = 64,
     max_megabytes: Annotated[int, typer.Option(min=1, max=1000, help="Of a request.")] = 32,
@@ -62,13 +62,14 @@ def command(
     from sightline.serve.service import Service
 
     limits = replace(
-        Limits(), batch=max_batch, delay_s=max_delay / 1000, waiting=max(max_waiting, max_batch), files=max_files,
-        body_bytes=max_megabytes * MB, pixels=max_megapixels * MB, timeout_s=timeout,
+        Limits(), batch=max_batch, delay_s=max_delay / 1000, files=max_files, body_bytes=max_megabytes * MB,
+        pixels=max_megapixels * MB, timeout_s=timeout,
+        waiting=max(max_waiting, max_batch, max_files), held_bytes=max(Limits().held_bytes, 2 * max_megabytes * MB),
     )  # fmt: skip
     key = key_of(api_key_file)
     health, predict = (_route(name) for name in ("AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"))
     with reserve(host, port) as reserved:
-        service = Service(api.load(run), Index.open(index) if index else None, limits)
+        service = Service(api.load(run, int8=int8), Index.open(index) if index else None, limits)
         app = make_app(service, key, health=health, predict=predict)
 
         def ready() -> None:

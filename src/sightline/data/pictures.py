@@ -123,7 +123,10 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
-    """Width and height of the picture in `data` once it is upright, by its header alone; PictureError as `opened`'s."""
+    """Width and height of the picture in `data` once it is upright; PictureError as `opened`'s.
+
+    Its header says so, though of a PNG Pillow decodes the whole to look for a turn at its end.
+    """
     image = opened(data)
     width, height = image.size
     lying = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _LYING  # Pillow itself turns a TIFF's size

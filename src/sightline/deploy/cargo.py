@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from sightline.bundle import CARD, Bundle
+from sightline.core.artifact import write_json
 from sightline.core.errors import UserError, named
 from sightline.core.progress import Progress
 from sightline.core.threads import in_threads
@@ -31,7 +32,7 @@ def copy_index(index: Index, folder: Path, progress: Progress) -> int:
     shutil.copytree(index.place, place, ignore=shutil.ignore_patterns(BUNDLE), copy_function=shutil.copyfile)
     (place / BUNDLE).mkdir()
     shutil.copyfile(index.place / BUNDLE / CARD, place / BUNDLE / CARD)
-    shutil.copyfile(index.path / DOCUMENT, folder / DOCUMENT)
+    write_json(folder / DOCUMENT, {**index.document, "root": ""})  # where the pictures lie here is nobody's business
     Index.open(folder)
     (folder / "thumbnails").mkdir()
     rows = range(len(index))

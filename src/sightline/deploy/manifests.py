@@ -62,8 +62,8 @@ def render(target: str, bundle: Bundle, measured: Measured, *, pictures: int | N
 
 
 def name_of(arch: str) -> str:
-    """What a network's service is called in a cloud: letters, digits and hyphens, at most 40."""
-    return f"sightline-{re.sub('[^a-z0-9]+', '-', arch.lower())}"[:40].strip("-")
+    """What a network's service is called in a cloud: letters, digits and hyphens, at most 32."""
+    return f"sightline-{re.sub('[^a-z0-9]+', '-', arch.lower())}"[:32].strip("-")
 
 
 def environment() -> Environment:

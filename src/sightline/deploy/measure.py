@@ -127,6 +127,7 @@ def _served(bundle: Path, index: Path | None) -> Iterator[_Served]:
             with _Peak(process) as peak:
                 port = _port(started, said)
                 _ask(port, "GET", "/readyz")
+                late.cancel()
                 yield _Served(port, process, time.monotonic() - began, peak)
         finally:
             late.cancel()

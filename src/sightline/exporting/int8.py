@@ -79,6 +79,7 @@ def quantise(
         )
     images, _ = read_golden(bundle.path / GOLDEN)
     card = {key: value for key, value in bundle.card.items() if key not in ("format", "files")}
+    card["metrics"] = {}  # what was measured on validation was the other's
     write_bundle(
         out, {**card, "int8": {**to_dict(parity), "of": bundle.model_hash}}, graph=graph,
         weights=(bundle.path / WEIGHTS).read_bytes(), golden_images=images, golden_logits=session.run(images).logits,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -119,7 +118,7 @@ def _compares(app: FastAPI, service: Service) -> None:
     async def similar(request: Request, k: Nearest = 12) -> Response:
         """The pictures of the index that look most like each picture sent."""
         seen = await _seen(service, request, ("embedding",))
-        said = await asyncio.to_thread(service.look_alikes, seen, k)
+        said = await service.aside(_deadline(service, request), service.look_alikes, seen, k)
         return _answer(service, request, similar=said)
 
     @app.get(
@@ -132,9 +131,9 @@ def _compares(app: FastAPI, service: Service) -> None:
             404: {"model": answers.Problem, "description": "There is no such picture."},
         },
     )
-    async def picture(row: int) -> Response:
+    async def picture(request: Request, row: int) -> Response:
         """A small picture of the index, by its row."""
-        data = await asyncio.to_thread(service.thumbnail, row)
+        data = await service.aside(_deadline(service, request), service.thumbnail, row)
         return Response(data, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
 
@@ -227,8 +226,12 @@ async def _sent(service: Service, request: Request) -> list[Sent]:
 
 async def _looked(service: Service, request: Request, sent: list[Sent], only: Sequence[str]) -> list[Seen]:
     """What the graph says of the pictures in a request, as long as its time lasts and its client is there."""
-    deadline = float(request.state.arrived) + service.limits.timeout_s
-    return await intake.while_there(request, service.see(sent, only, deadline))
+    return await intake.while_there(request, service.see(sent, only, _deadline(service, request)))
+
+
+def _deadline(service: Service, request: Request) -> float:
+    """Until when the request is to be answered."""
+    return float(request.state.arrived) + service.limits.timeout_s
 
 
 async def _seen(service: Service, request: Request, only: Sequence[str]) -> list[Seen]:
@@ -244,10 +247,11 @@ async def _explained(service: Service, request: Request, label: str | None, draw
     number = service.label(label, seen)
     heat = service.explain(seen, number)
     if drawn:
-        data = await asyncio.to_thread(_drawn, service, sent[0].data, heat)
+        data = await service.aside(_deadline(service, request), _drawn, service, sent[0].data, heat)
         return Response(data, media_type="image/png")
     said = {"class": service.bundle.classes[number], "probability": service.probability(seen, number)}
-    return _answer(service, request, name=seen.name, **said, heat=heat.round(6).tolist(), box=service.box(sent[0].data))
+    box = await service.aside(_deadline(service, request), service.box, sent[0].data)
+    return _answer(service, request, name=seen.name, **said, heat=heat.round(6).tolist(), box=box)
 
 
 def _drawn(service: Service, data: bytes, heat: np.ndarray) -> bytes:

@@ -129,15 +129,14 @@ async def pictures(request: Request, body: bytes, limits: Limits) -> list[Sent]:
     if kind == FORM:
         found = await _of_form(request, body, limits)
     elif kind == JSON:
-        found = of_json(parsed(body))
+        found = of_json(parsed(body), limits)
     elif kind in RAW or kind.startswith("image/"):
         found = [Sent("picture", body)] if body else []
     else:
         raise Refused(415, f'"{named(kind)[:NAME]}" is no type that is taken: {MISSING}')
     if not found:
         raise Refused(400, f"no picture in the request: {MISSING}")
-    if len(found) > limits.files:
-        raise Refused(413, f"{len(found)} pictures: send up to {limits.files} at a time")
+    _check_count(len(found), limits)
     return found
 
 
@@ -170,13 +169,17 @@ def parsed(body: bytes) -> Any:
         raise Refused(400, "the request says it is JSON and is not") from None
 
 
-def of_json(document: Any) -> list[Sent]:
-    """The pictures of {"images": [base64 or {"name", "data"}]} or {"image": base64}; Refused (400) for other JSON."""
+def of_json(document: Any, limits: Limits) -> list[Sent]:
+    """The pictures of {"images": [base64 or {"name", "data"}]} or {"image": base64}.
+
+    Refused (400) for other JSON; (413) for too many.
+    """
     if not isinstance(document, dict):
         raise Refused(400, f"JSON of another shape: {MISSING}")
     images = document.get("images", [document["image"]] if "image" in document else [])
     if not isinstance(images, list):
         raise Refused(400, f"JSON of another shape: {MISSING}")
+    _check_count(len(images), limits)
     found = []
     for number, image in enumerate(images, 1):
         said = image if isinstance(image, dict) else {"data": image}
@@ -194,8 +197,7 @@ def of_instances(document: Any, limits: Limits) -> tuple[list[Sent], int]:
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list) or not instances:
         raise Refused(400, 'JSON of another shape: send {"instances": [{"b64": "<base64>"}]}')
-    if len(instances) > limits.files:
-        raise Refused(413, f"{len(instances)} pictures: send up to {limits.files} at a time")
+    _check_count(len(instances), limits)
     sent = []
     for number, instance in enumerate(instances, 1):
         inner = instance.get("image_bytes", instance) if isinstance(instance, dict) else instance
@@ -208,12 +210,18 @@ def of_instances(document: Any, limits: Limits) -> tuple[list[Sent], int]:
     return sent, top
 
 
+def _check_count(count: int, limits: Limits) -> None:
+    """Refused (413) when a request brings too many pictures."""
+    if count > limits.files:
+        raise Refused(413, f"{count} pictures: send up to {limits.files} at a time")
+
+
 def base64_of(text: Any, number: int) -> bytes:
     """The bytes of picture `number`, of base64 or a data address of it; Refused (400) when it is neither."""
     if isinstance(text, str):
         inner = text.partition(",")[2] if text.startswith("data:") else text
         try:
-            return base64.b64decode(inner, validate=True)
+            return base64.b64decode("".join(inner.split()), validate=True)  # many encoders break lines
         except (binascii.Error, ValueError):
             pass
     raise Refused(400, f"picture {number} is not base64: {MISSING}")

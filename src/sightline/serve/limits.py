@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class Limits:
     """Beyond these a request is refused, at once and by name.
 
-    `body_bytes` and `files` a request, `pixels` a picture; `receive_s` for a request to arrive, `timeout_s` from then
-    until its answer. `waiting` pictures may be decoded, queued or run at a time, `held_bytes` of requests be in memory.
-    A batch is of up to `batch` pictures and waits for others that are on their way for `delay_s` at most.
+    `body_bytes` and `files` a request, `pixels` a picture; `receive_s` for a request to arrive, `timeout_s` from its
+    first byte until its answer. `waiting` pictures may be decoded, queued or run at a time, `held_bytes` of requests be
+    in memory: both should have room for one whole request. A batch is of up to `batch` pictures and waits for others
+    that are on their way for `delay_s` at most.
     """
 
     body_bytes: int = 32 << 20
@@ -22,7 +23,7 @@ class Limits:
     waiting: int = 128
     held_bytes: int = 256 << 20
     batch: int = 16
-    delay_s: float = 0.005
+    delay_s: float = 0.0
 
 
 class Refused(Exception):
@@ -36,3 +37,8 @@ class Refused(Exception):
 def full() -> Refused:
     """There is no room for a request now."""
     return Refused(503, "all places are taken: try again in a second", retry_after_s=1)
+
+
+def late() -> Refused:
+    """The time of a request is over."""
+    return Refused(504, "not answered in time: try again, or with fewer pictures")

@@ -28,7 +28,10 @@ LET_GO_S = 0.5  # in which clients are told, with their answers, to come no more
 
 def reserve(host: str, port: int) -> socket.socket:
     """A socket at that address that nobody can reach yet, a free port where `port` is 0; UserError if it is taken."""
-    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise _not_to_be_had(host, port, error) from None
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else the system keeps it a minute after a crash
     try:
         taken.bind((host, port))
@@ -53,7 +56,7 @@ def run(app: FastAPI, service: Service, reserved: socket.socket, ready: Callable
     logging.captureWarnings(True)
     _quiet_tiff()
     config = uvicorn.Config(
-        app, http=Wire, loop="uvloop", lifespan="on", ws="none", log_config=None, access_log=False,
+        app, http=Wire, loop="auto", lifespan="on", ws="none", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S, backlog=BACKLOG,
         timeout_graceful_shutdown=int(service.limits.receive_s + service.limits.timeout_s),
     )  # fmt: skip

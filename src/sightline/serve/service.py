@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,8 +28,10 @@ from sightline.search.index import Index
 from sightline.search.thumbnails import small_jpeg, thumbnail_of
 from sightline.serve.batcher import Batcher
 from sightline.serve.intake import Sent
-from sightline.serve.limits import Limits, Refused
+from sightline.serve.limits import Limits, Refused, full, late
 from sightline.serve.metrics import Metrics
+
+Result = TypeVar("Result")
 
 THUMBNAILS = 512  # small pictures of the index that are kept in memory
 STATUS = {"not an image": 415, HEIC: 415, "too many pixels": 413, "file too large": 413}  # of what cannot be read; 422
@@ -102,7 +104,7 @@ class Service:
                     each = [self._see(one, only) for one in sent]
                     answers = await asyncio.gather(*each, return_exceptions=True)  # all, so that none is left running
             except TimeoutError:
-                raise Refused(504, "not answered in time: try again, or with fewer pictures") from None
+                raise late() from None
         seen = []
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -123,11 +125,22 @@ class Service:
                 pixels = await asyncio.get_running_loop().run_in_executor(self._decoders, self._pixels, sent.data)
         except PictureError as error:
             return Seen(sent.name, error=error.reason, status=STATUS.get(error.reason, 422))
+        except MemoryError:  # no fault of the picture's
+            raise full() from None
         decoded = time.monotonic()
         self.metrics.stage("decode", decoded - began)
         outputs, row = await self.batcher.answer(pixels, only)
         self.metrics.stage("graph", time.monotonic() - decoded)
         return Seen(sent.name, outputs, row)
+
+    async def aside(self, deadline: float, work: Callable[..., Result], *arguments: Any) -> Result:
+        """`work` done where pictures are decoded, in a place of its own; Refused when there is no room, or no time."""
+        with self.batcher.admit(1):
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    return await asyncio.get_running_loop().run_in_executor(self._decoders, work, *arguments)
+            except TimeoutError:
+                raise late() from None
 
     def _pixels(self, data: bytes) -> np.ndarray:
         return self.bundle.pixels(data, self.limits.pixels)
@@ -191,7 +204,7 @@ class Service:
         kept = thumbnail_of(self.index, row)
         if kept.is_file():
             return kept.read_bytes()
-        return small_jpeg(open_picture(self.index.name_of(row)))
+        return small_jpeg(open_picture(self.index.name_of(row), self.limits.pixels))
 
     @property
     def called(self) -> dict[str, str]:
