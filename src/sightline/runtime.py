@@ -20,6 +20,7 @@ from sightline.core.errors import UserError, first_line, named
 from sightline.core.machine import cpu_quota
 
 PICTURE_BYTES = "bytes_a_picture"  # the metadata's key
+AS_WRITTEN = "optimization.disable_specified_optimizers", "WeightBiasQuantization"  # a setting of ONNX Runtime
 CACHE = 24 * 2**20  # bytes that the last-level cache of a common processor holds
 
 
@@ -85,6 +86,6 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     # Planned for one batch size, kept for every size seen: 190 MB more at ResNet-50, batch 32, and no faster.
     options.enable_mem_pattern = False
     # Between layers in integers it would round the weights of one in float32 too, a whole layer to one scale.
-    options.add_session_config_entry("optimization.disable_specified_optimizers", "WeightBiasQuantization")
+    options.add_session_config_entry(*AS_WRITTEN)
     options.log_severity_level = 4
     return options

@@ -57,7 +57,7 @@ def test_an_index_travels_with_small_pictures_and_without_the_network_again(
     there = Index.open(folder)
     assert len(there) == len(index) == 12
     assert [found.row for found in there.search(3, 4)] == [found.row for found in index.search(3, 4)]
-    assert all(thumbnail_of(there, row).read_bytes()[:2] == b"\xff\xd8" for row in range(12))
+    assert all(thumbnail_of(there.path, row).read_bytes()[:2] == b"\xff\xd8" for row in range(12))
     assert not list(folder.rglob("model.onnx"))
     assert not list(folder.rglob("embeddings.sqlite"))
 

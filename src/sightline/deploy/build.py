@@ -12,7 +12,7 @@ from sightline.bundle import Bundle
 from sightline.core.artifact import check_vacant, directory
 from sightline.core.errors import UserError, closest, named
 from sightline.core.progress import SILENT, Progress
-from sightline.deploy.cargo import check_pair, copy_bundle, copy_index
+from sightline.deploy.cargo import copy_bundle, copy_index
 from sightline.deploy.manifests import MANIFESTS, render, sizes
 from sightline.deploy.measure import measure
 from sightline.deploy.program import copy_program
@@ -34,7 +34,7 @@ def deploy(
     bundle = api.load(run)
     found = Index.open(index) if index else None
     if found:
-        check_pair(bundle, found)
+        found.check_made_by(bundle)
     with directory(out) as folder:
         said = _write(folder, target, bundle, found, progress)
     return {"kind": "deployment", "target": target, "path": str(out), **said}

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from sightline.bundle import CARD, Bundle
 from sightline.core.artifact import write_json
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError
 from sightline.core.progress import Progress
 from sightline.core.threads import in_threads
-from sightline.data.pictures import open_picture
 from sightline.search.index import BUNDLE, DOCUMENT, Index
-from sightline.search.thumbnails import small_jpeg, thumbnail_of
+from sightline.search.thumbnails import FOLDER, small_picture, thumbnail_of
 
 
 def copy_bundle(bundle: Bundle, folder: Path) -> None:
@@ -34,7 +33,7 @@ def copy_index(index: Index, folder: Path, progress: Progress) -> int:
     shutil.copyfile(index.place / BUNDLE / CARD, place / BUNDLE / CARD)
     write_json(folder / DOCUMENT, {**index.document, "root": ""})  # where the pictures lie here is nobody's business
     Index.open(folder)
-    (folder / "thumbnails").mkdir()
+    (folder / FOLDER).mkdir()
     rows = range(len(index))
     missing = 0
     with progress.task("small pictures", len(rows)) as advance:
@@ -42,25 +41,14 @@ def copy_index(index: Index, folder: Path, progress: Progress) -> int:
             if jpeg is None:
                 missing += 1
             else:
-                (folder / "thumbnails" / f"{row}.jpg").write_bytes(jpeg)
+                thumbnail_of(folder, row).write_bytes(jpeg)
             advance()
     return missing
 
 
-def check_pair(bundle: Bundle, index: Index) -> None:
-    """UserError when the Index was made by another network."""
-    made_by = str(index.document["model_hash"])
-    if made_by != bundle.model_hash:
-        raise UserError(
-            f"{named(index.path)} was made by network {named(made_by[:12])}, {named(bundle.path)} is "
-            f"{bundle.model_hash[:12]}: make the index with this network"
-        )
-
-
 def _small(index: Index, row: int) -> bytes | None:
-    """The small picture of a row, kept or made; None where there is neither it nor the picture."""
-    kept = thumbnail_of(index, row)
+    """The small picture of a row; None where it is not to be had."""
     try:
-        return kept.read_bytes() if kept.is_file() else small_jpeg(open_picture(index.name_of(row)))
+        return small_picture(index, row)
     except UserError:
         return None

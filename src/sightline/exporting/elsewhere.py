@@ -17,6 +17,7 @@ from sightline.bundle import GOLDEN, GRAPH, Bundle, disagreement, read_golden
 from sightline.core.artifact import check_vacant, write_bytes
 from sightline.core.errors import UserError, first_line, named
 from sightline.exporting.assembly import OPSET
+from sightline.runtime import AS_WRITTEN
 
 
 def write_graph(bundle: Bundle, file: Path, *, opset: int | None = None, batch: int | None = None) -> Path:
@@ -53,7 +54,7 @@ def _check(bundle: Bundle, graph: bytes, batch: int | None) -> None:
     turns = np.resize(np.arange(len(images)), -(-len(images) // count) * count)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.add_session_config_entry("optimization.disable_specified_optimizers", "WeightBiasQuantization")
+    options.add_session_config_entry(*AS_WRITTEN)
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         parts = [

@@ -130,6 +130,15 @@ class Index:
             raise UserError(f"{named(self.path)} was made anew with another network since it was opened: open it again")
         return Bundle.open(self.path / now["version"] / BUNDLE)
 
+    def check_made_by(self, bundle: Bundle) -> None:
+        """UserError, with both hashes, unless the network of `bundle` made it."""
+        made_by = str(self.document["model_hash"])
+        if made_by != bundle.model_hash:
+            raise UserError(
+                f"{named(self.path)} was made by network {named(made_by[:12])}, {named(bundle.path)} is "
+                f"{bundle.model_hash[:12]}: make the index with this network"
+            )
+
     def where(self, *, label: str | None = None, split: str | None = None) -> Index:
         """The part with this class, or in this split, or both: it is searched alone, every vector compared.
 

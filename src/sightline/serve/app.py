@@ -80,6 +80,8 @@ def _asked(app: FastAPI, service: Service) -> None:
         said = [{"name": one.name, **(_error(one) or {"classes": service.classes(one, top)})} for one in seen]
         return _answer(service, request, predictions=said)
 
+    app.add_api_route("/invocations", predict, methods=["POST"], include_in_schema=False)  # as SageMaker calls it
+
     @app.post("/embed", response_model=answers.Embeddings, tags=["pictures"], **POSTS)
     async def embed(request: Request) -> Response:
         """The network's vector of each picture, of unit length."""
@@ -177,12 +179,6 @@ def _clouds(app: FastAPI, service: Service, health: str | None, predict: str | N
     async def ready() -> Response:
         return _readiness(service)
 
-    async def invocations(request: Request, top: Top = intake.TOP) -> Response:
-        """As SageMaker calls /predict."""
-        seen = await _seen(service, request, ("logits",))
-        said = [{"name": one.name, **(_error(one) or {"classes": service.classes(one, top)})} for one in seen]
-        return _answer(service, request, predictions=said)
-
     async def instances(request: Request) -> Response:
         """As Vertex AI asks: {"instances": [{"b64": ...}], "parameters": {"top": 5}}."""
         sent, top = intake.of_instances(intake.parsed(await _body(service, request)), service.limits)
@@ -190,7 +186,6 @@ def _clouds(app: FastAPI, service: Service, health: str | None, predict: str | N
         return JSONResponse({"predictions": [_error(one) or {"classes": service.classes(one, top)} for one in seen]})
 
     app.add_api_route("/ping", ready, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/invocations", invocations, methods=["POST"], include_in_schema=False)
     if health:
         app.add_api_route(health, ready, methods=["GET"], include_in_schema=False)
     if predict:

@@ -21,11 +21,11 @@ import numpy as np
 from sightline.bundle import Bundle, softmax
 from sightline.core.errors import UserError, named
 from sightline.core.machine import cpu_quota
-from sightline.data.pictures import HEIC, PictureError, open_picture, upright_size
+from sightline.data.pictures import HEIC, PictureError, upright_size
 from sightline.explain.heat import Heat
 from sightline.runtime import Outputs
 from sightline.search.index import Index
-from sightline.search.thumbnails import small_jpeg, thumbnail_of
+from sightline.search.thumbnails import small_picture
 from sightline.serve.batcher import Batcher
 from sightline.serve.intake import Sent
 from sightline.serve.limits import Limits, Refused, full, late
@@ -57,11 +57,8 @@ class Service:
 
     def __init__(self, bundle: Bundle, index: Index | None = None, limits: Limits = Limits()) -> None:
         """UserError when the index was made by another network."""
-        if index and index.document["model_hash"] != bundle.model_hash:
-            raise UserError(
-                f"{named(index.path)} was made by network {index.document['model_hash'][:12]}, {named(bundle.path)} is "
-                f"{bundle.model_hash[:12]}: make the index with this network"
-            )
+        if index:
+            index.check_made_by(bundle)
         self.bundle, self.index, self.limits = bundle, index, limits
         self.heat = _heat(bundle)
         self.metrics = Metrics()
@@ -201,10 +198,7 @@ class Service:
 
     def _draw(self, row: int) -> bytes:
         assert self.index
-        kept = thumbnail_of(self.index, row)
-        if kept.is_file():
-            return kept.read_bytes()
-        return small_jpeg(open_picture(self.index.name_of(row), self.limits.pixels))
+        return small_picture(self.index, row, self.limits.pixels)
 
     @property
     def called(self) -> dict[str, str]:
