@@ -140,7 +140,7 @@ def test_calibrated_on_validation_measured_on_test(digits: Dataset, tmp_path: Pa
     calibration, test = pictures_of(bundle, digits)
     names = {split: {digits.name_of(row) for row in digits.rows(split)} for split in ("validation", "test")}
     known = {split: {bundle.pixels(name).tobytes() for name in of} for split, of in names.items()}
-    assert len(calibration) == min(128, len(names["validation"]))
+    assert len(calibration) == min(int8.CALIBRATION, len(names["validation"]))
     assert len(test) == min(1000, len(names["test"]))
     assert {one.tobytes() for one in calibration} <= known["validation"]
     assert {one.tobytes() for one in test} <= known["test"]
