@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.bundle import Bundle
+from sightline.bundle import Bundle, model_hash
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
@@ -320,13 +320,18 @@ def is_network(name: str) -> bool:
 def load(source: str | Path | Run, *, threads: int | None = None, int8: bool = False) -> Bundle:
     """The Bundle of a Run (a directory or a name under runs/), or a Bundle's own directory; verified.
 
-    With `int8` the one that `quantise` made of it.
+    With `int8` the one that `quantise` made of it; UserError when there is none, or it was made of an earlier one.
     """
     if int8:
-        made = int8_of(_network(source))
+        network = _network(source)
+        own = network.model_hash if isinstance(network, Bundle) else model_hash(network.path / "bundle")
+        made, command = int8_of(network), f"make it with `sightline export {_called(source)} --int8`"
         if not made.exists():
-            raise UserError(f"no bundle at {named(made)}: make it with `sightline export {_called(source)} --int8`")
-        return Bundle.open(made, threads=threads)
+            raise UserError(f"no bundle at {named(made)}: {command}")
+        bundle = Bundle.open(made, threads=threads)
+        if bundle.card.get("int8", {}).get("of") != own:
+            raise UserError(f"{named(made)} was made of another network than {named(network.path)} has: {command}")
+        return bundle
     if isinstance(source, str | Path) and (Path(source) / "bundle.json").exists():
         return Bundle.open(Path(source), threads=threads)
     return _run(source).bundle(threads=threads)

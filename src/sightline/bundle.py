@@ -231,6 +231,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(-1, keepdims=True)
 
 
+def model_hash(path: Path) -> str:
+    """`Bundle.model_hash` of the Bundle at `path`, which is not opened; UserError when there is none."""
+    return str(_read_card(path)["files"][GRAPH])
+
+
 def _read_card(path: Path) -> dict[str, Any]:
     """bundle.json, its own checksum verified."""
     card = read_json(path / CARD, "bundle")

@@ -57,11 +57,12 @@ def said(answer: dict[str, Any]) -> Any:
 def test_events_are_answered_as_the_bundle_does_and_it_is_opened_once(bundle: Bundle) -> None:
     picture = png(bundle)
     posts = [make("POST", "/predict", picture) for make in (event_v2, event_v1, event_v2, event_v1)]
-    done = fed(bundle, [*posts, event_v2("GET", "/readyz"), event_v2("GET", "/static/icon.svg")])
+    gets = [event_v2("GET", path) for path in ("/readyz", "/static/icon.svg", "/model")]
+    done = fed(bundle, [*posts, *gets])
     assert done.returncode == 0, done.stderr
     whole = json.loads(done.stdout)
     assert (whole["opened"], whole["warmed"]) == (1, 1)
-    *answers, ready, icon = whole["answers"]
+    *answers, ready, icon, card = whole["answers"]
     (expected,) = bundle.predict([picture], top=3)
     for answer in answers:
         assert answer["statusCode"] == 200
@@ -70,6 +71,7 @@ def test_events_are_answered_as_the_bundle_does_and_it_is_opened_once(bundle: Bu
         assert [one["probability"] for one in found["classes"]] == pytest.approx([p for _, p in expected.classes])
     assert said(ready) == {"status": "ready"}
     assert icon["statusCode"] == 200
+    assert said(card)["limits"]["body_bytes"] * 4 / 3 <= 6e6  # of an event
 
 
 def test_each_event_is_a_line_of_the_log(bundle: Bundle) -> None:

@@ -17,8 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
-from sightline.bundle import Bundle
+from sightline.bundle import Bundle, _checksum
+from sightline.core.errors import UserError
+from sightline.runtime import Session
 from sightline.serve.server import reserve
+from sightline.serve.service import Service
 from tests.serve.running import PATIENCE_S, PNG, Client, Running, b64, command, environment, running, until
 
 KEY = "a-key-of-letters"
@@ -82,6 +85,19 @@ def test_what_it_is_told_and_cannot_be(bundle: Bundle, tmp_path: Path) -> None:
         assert f"127.0.0.1:{port} is not to be had" in refused(bundle.path, "--port", port)
 
 
+def test_a_network_that_does_not_fit_the_memory(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Session.run
+
+    def fails(self: Session, images: Any, **how: Any) -> Any:
+        if len(images) == 16:
+            raise RuntimeError("Failed to allocate memory for requested buffer\nat 0x1")
+        return run(self, images, **how)
+
+    monkeypatch.setattr(Session, "run", fails)
+    with pytest.raises(UserError, match=r"cannot answer 16 pictures at once here \(Failed to allocate.*--max-batch$"):
+        Service(bundle)
+
+
 @pytest.mark.slow
 def test_more_of_what_it_cannot_be_told(bundle: Bundle, explained: Bundle, index: Any, tmp_path: Path) -> None:
     assert "SIGHTLINE_API_KEY must be 8 or more" in refused(bundle.path, SIGHTLINE_API_KEY="")
@@ -96,7 +112,10 @@ def test_integers_are_served_where_they_are_asked_for(bundle: Bundle, explained:
     """Another network stands where the one in integers would, so that it is seen which is served."""
     shutil.copytree(bundle.path, tmp_path / "b")
     assert "sightline export" in refused(tmp_path / "b", "--int8")
-    shutil.copytree(explained.path, tmp_path / "b-int8")
+    other = shutil.copytree(explained.path, tmp_path / "b-int8")
+    assert "was made of another network" in refused(tmp_path / "b", "--int8")
+    card = {**explained.card, "int8": {"of": bundle.model_hash}}
+    (other / "bundle.json").write_text(json.dumps({**card, "sha256": _checksum(card)}))
     with running(tmp_path / "log", tmp_path / "b", "--int8") as service:
         assert service.get("/model").json["model"]["version"] == explained.model_hash[:12]
 
@@ -211,7 +230,7 @@ def test_sigterm_under_load_loses_no_request(bundle: Bundle, tmp_path: Path, tes
 def test_a_request_that_has_begun_is_answered_after_sigterm(bundle: Bundle, tmp_path: Path, tests: list[bytes]) -> None:
     data = tests[0]
     with running(tmp_path, bundle.path) as service, service.socket() as raw:
-        raw.sendall(f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data[:20])
+        raw.sendall(f"POST /predict HTTP/1.1\r\nHost: 0\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data[:20])
         until(lambda: service.metrics()["sightline_pictures_waiting"] == 0)
         service.process.send_signal(signal.SIGTERM)
         while True:  # until its door is closed

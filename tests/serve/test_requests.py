@@ -229,7 +229,7 @@ def test_a_body_that_is_too_large(bundle: Bundle, tests: list[bytes]) -> None:
         assert client.ask("POST", "/predict", tests[0], connection=connection).status == 200
         connection.close()
         with client.socket() as raw:  # by its header alone, before a byte of it is sent
-            raw.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\nExpect: 100-continue\r\n\r\n")
+            raw.sendall(b"POST /predict HTTP/1.1\r\nHost: 0\r\nContent-Length: 100001\r\nExpect: 100-continue\r\n\r\n")
             assert raw.recv(100).startswith(b"HTTP/1.1 413")
 
 
@@ -456,7 +456,8 @@ def test_only_who_has_the_key_comes_in(bundle: Bundle, index: Index, tests: list
             assert client.ask("GET", "/model", headers=headers).status == 200
         for headers in wrong:
             for method, path in (
-                ("POST", "/predict"), ("POST", "/invocations"), ("GET", "/model"), ("GET", "/metrics"),
+                ("POST", "/predict"), ("POST", "/invocations"), ("POST", "/healthz"), ("GET", "/model"),
+                ("GET", "/metrics"),
                 ("GET", "/pictures/1"), ("GET", "/nowhere"), ("GET", "/static/../model"), ("GET", "//model"),
             ):  # fmt: skip
                 answer = client.ask(method, path, b"x" if method == "POST" else None, headers)
@@ -465,6 +466,24 @@ def test_only_who_has_the_key_comes_in(bundle: Bundle, index: Index, tests: list
                     assert answer.headers["WWW-Authenticate"] == "Bearer"
                     assert KEY not in answer.error
                 assert answer.status in (401, 404)
+
+
+def test_a_page_of_another_site_learns_nothing(bundle: Bundle, tests: list[bytes]) -> None:
+    """Neither by asking from its own address, nor by letting its own name lead to this machine (DNS rebinding)."""
+    named = {"Host": "photos.example:8000"}
+    with threaded(Service(bundle), local=True) as client:
+        crossing = {"Sec-Fetch-Site": "cross-site", "Content-Type": PNG}
+        assert "another site" in client.ask("POST", "/predict", tests[0], crossing).error
+        assert client.ask("POST", "/predict", tests[0], {**crossing, "Sec-Fetch-Site": "same-origin"}).status == 200
+        for host in ("localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000", "192.168.1.7"):
+            assert client.ask("GET", "/model", headers={"Host": host}).status == 200, host
+        for host in ("photos.example", "localhost.example", "1.2.3.4.example", "127.0.0.1@example", "x[::1]"):
+            answer = client.ask("GET", "/model", headers={"Host": host})
+            assert (answer.status, answer.error[:12]) == (403, "this service"), host
+    with threaded(Service(bundle)) as client:
+        assert client.ask("GET", "/model", headers=named).status == 200
+    with threaded(Service(bundle), KEY, local=True) as client:
+        assert client.ask("GET", "/model", headers={**named, "X-API-Key": KEY}).status == 200
 
 
 def test_the_key_is_compared_in_constant_time(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,12 +70,13 @@ def command(
     health, predict = (_route(name) for name in ("AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"))
     with reserve(host, port) as reserved:
         service = Service(api.load(run, int8=int8), Index.open(index) if index else None, limits)
-        app = make_app(service, key, health=health, predict=predict)
+        local = host in ("127.0.0.1", "localhost", "::1")
+        app = make_app(service, key, health=health, predict=predict, local=local)
 
         def ready() -> None:
             bundle = service.bundle
             print_line(f"serving {bundle.arch} of {len(bundle.classes):,} classes at {address(reserved)}")
-            if key is None and host not in ("127.0.0.1", "localhost", "::1"):
+            if key is None and not local:
                 print_line("without a key: whoever reaches this address may ask")
 
         answer(app, service, reserved, ready)

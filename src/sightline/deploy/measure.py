@@ -74,7 +74,7 @@ def measure(bundle: Path, index: Path | None = None) -> Measured:
     with _served(bundle, index) as service:
         limits = json.loads(_ask(service.port, "GET", "/model"))["limits"]
         if index:
-            _ask(service.port, "POST", "/similar", pictures[0])
+            _ask(service.port, "POST", "/similar", pictures[0], ok=(200, 422))  # 422: nothing is like that picture
         request_cpu_s = _asked(service, pictures)
         peak_bytes, before = service.peak.bytes, service.process.memory_info().rss
         with _Peak(service.process) as with_large:
@@ -150,7 +150,7 @@ def _last_line(said: IO[str]) -> str:
     return lines[-1].removeprefix("error: ") if lines else ""
 
 
-def _ask(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
+def _ask(port: int, method: str, path: str, body: bytes | None = None, ok: Sequence[int] = (200,)) -> bytes:
     """The body of an answer; UserError when it is none that was hoped for."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
@@ -161,7 +161,7 @@ def _ask(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
         raise UserError(f"the service broke off at {path} ({named(str(error))}): try `sightline serve`") from None
     finally:
         connection.close()
-    if answer.status != 200:
+    if answer.status not in ok:
         raise UserError(f"the service answered {answer.status} at {path}: {named(said.decode(errors='replace'))[:200]}")
     return said
 

@@ -38,11 +38,12 @@ Nearest = Annotated[int, Query(ge=1, le=MOST, description="How many look-alikes 
 
 
 def make_app(
-    service: Service, key: str | None = None, *, health: str | None = None, predict: str | None = None
-) -> FastAPI:
+    service: Service, key: str | None = None, *, health: str | None = None, predict: str | None = None,
+    local: bool = False,
+) -> FastAPI:  # fmt: skip
     """The application around `service`, closed to who has not the `key`, where there is one.
 
-    `health` and `predict` are further addresses for the two, as Vertex AI names them.
+    `health` and `predict` are further addresses for the two, as Vertex AI names them; `local` is as for `Front`.
     """
 
     @asynccontextmanager
@@ -66,7 +67,8 @@ def make_app(
     app.add_exception_handler(HTTPException, _none_there)
     app.add_exception_handler(RequestValidationError, _out_of_range)
     paths = {getattr(route, "path", "") for route in app.routes}
-    app.add_middleware(Front, service=service, key=key, paths=paths, probes=(health,) if health else ())
+    probes = (health,) if health else ()
+    app.add_middleware(Front, service=service, key=key, paths=paths, probes=probes, local=local)
     return app
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mangum import Mangum
 
 TIMEOUT_S = 25  # API Gateway waits for 30
+BODY_BYTES = 4_500_000  # of an event's 6 MB, which carry a picture as base64
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -48,8 +49,8 @@ def _opened() -> tuple[Mangum, AbstractAsyncContextManager[None]]:
     key = None if key is None else checked_key(key, "SIGHTLINE_API_KEY")
     log_to_stderr(LOG)  # which Lambda keeps; its own handler would write each line a second time
     LOG.propagate = False
-    bundle = api.load(run)
-    service = Service(bundle, Index.open(index) if index else None, replace(Limits(), timeout_s=TIMEOUT_S))
+    bundle, limits = api.load(run), replace(Limits(), timeout_s=TIMEOUT_S, body_bytes=BODY_BYTES)
+    service = Service(bundle, Index.open(index) if index else None, limits)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # where Mangum runs each request
     running = service.running()

@@ -28,6 +28,7 @@ BODY = {
 }  # fmt: skip
 WHY = {
     400: "There is no picture in the request, or it is broken.", 401: "A key is needed.",
+    403: "A page of another site asks, or a service of one machine is called by a name of the web.",
     408: "The request did not arrive in time.", 413: "The request, or a picture in it, is too large.",
     415: "No type, or no picture format, that is taken.", 422: "A picture is broken, or a parameter out of range.",
     503: "All places are taken; Retry-After says when to try again.", 504: "Not answered in time.",

@@ -48,6 +48,7 @@ SAFE = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), geolocation=(), microphone=()"),
 )
+HERE = re.compile(rb"((localhost|[0-9.]+|\[[0-9a-f:.]+\])(:[0-9]+)?)?", re.IGNORECASE)
 PROBES = ("/healthz", "/readyz", "/ping", "/metrics")
 
 
@@ -61,10 +62,15 @@ class Front:
         paths: Collection[str],
         key: str | None = None,
         probes: tuple[str, ...] = (),
+        local: bool = False,
     ) -> None:
-        """`paths` are counted by name; `probes` are health addresses besides the usual ones: open, and not logged."""
+        """`paths` are counted by name; `probes` are health addresses besides the usual ones: open, and not logged.
+
+        A service that is `local`, and has no key, is called localhost or by its number alone: the name of a page of
+        the web may be made to lead here, and the page would then pass for ours.
+        """
         self._app, self._service, self._paths, self._key = app, service, paths, key
-        self._room = Room(service.limits)
+        self._room, self._local = Room(service.limits), local
         self._open, self._probes = (*OPEN, *probes), (*PROBES, *probes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,9 +111,14 @@ class Front:
 
     def _refused(self, scope: Scope, headers: MutableMapping[bytes, bytes]) -> Refused | None:
         """What keeps the request out, before anything of its body is read."""
-        path = scope["path"]
-        if self._key and path not in self._open and not path.startswith(STATIC) and not self._knows(headers):
+        path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
+        is_open = reads and (path in self._open or path.startswith(STATIC))
+        if self._key and not is_open and not self._knows(headers):
             return Refused(401, "a key is needed: send it as `Authorization: Bearer KEY`")
+        if not reads and headers.get(b"sec-fetch-site") == b"cross-site":
+            return Refused(403, "a page of another site may not ask")
+        if self._local and not self._key and not HERE.fullmatch(headers.get(b"host", b"")):
+            return Refused(403, "this service is for its own machine: call it localhost, or start it with a key")
         if scope["method"] == "POST" and self._service.batcher.admitted >= self._service.limits.waiting:
             return full()
         return None

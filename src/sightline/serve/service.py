@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sightline.bundle import Bundle, softmax
-from sightline.core.errors import UserError, named
+from sightline.core.errors import UserError, first_line, named
 from sightline.core.machine import cpu_quota
 from sightline.data.pictures import HEIC, PictureError, upright_size
 from sightline.explain.heat import Heat
@@ -56,7 +56,7 @@ class Service:
     """Answers of `bundle`, of look-alikes in `index`; `running` while its block lasts."""
 
     def __init__(self, bundle: Bundle, index: Index | None = None, limits: Limits = Limits()) -> None:
-        """UserError when the index was made by another network."""
+        """Warm; UserError when the index was made by another network, or a full batch does not fit the memory."""
         if index:
             index.check_made_by(bundle)
         self.bundle, self.index, self.limits = bundle, index, limits
@@ -67,11 +67,11 @@ class Service:
         self.draining = False
         self._thumbnails = lru_cache(THUMBNAILS)(self._draw)
         self._decoders = ThreadPoolExecutor(cpu_quota(), thread_name_prefix="decode")
+        self._warm()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Warm, and ready to answer."""
-        await asyncio.to_thread(self._warm)
+        """Ready to answer."""
         async with self.batcher:
             yield
         self._decoders.shutdown()
@@ -86,7 +86,14 @@ class Service:
         """Run a batch of one and a full one, so that the first request finds the memory it needs."""
         shape = self.bundle.session.input_shape
         for size in (1, self.limits.batch):
-            self.bundle.run(np.zeros((size, *shape), np.uint8))
+            try:
+                self.bundle.run(np.zeros((size, *shape), np.uint8))
+            except Exception as error:  # ONNX Runtime's errors share no class
+                why = first_line(error)[:200]
+                raise UserError(
+                    f"{named(self.bundle.arch)} cannot answer {size} pictures at once here ({why}): give it more "
+                    "memory, or a smaller --max-batch"
+                ) from None
 
     @property
     def ready(self) -> bool:

@@ -22,6 +22,7 @@ class Wire(HttpToolsProtocol):
 
     _late: asyncio.TimerHandle | None = None
     _in_head = True
+    _ended = False
     _head = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -36,8 +37,9 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of one request, or of several."""
+        self._ended = False
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        if self._in_head and not self._ended and not self.transport.is_closing():  # else most may be another's body
             self._head += len(data)
             if self._head > HEAD_BYTES:
                 self.send_400_response("the head of the request is too long")
@@ -67,6 +69,7 @@ class Wire(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """It is whole."""
         self._stop_waiting()
+        self._ended = True
         super().on_message_complete()
 
     def _await_request(self) -> None:
