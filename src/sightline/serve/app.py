@@ -16,6 +16,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from sightline.core.errors import named
 from sightline.core.machine import versions
@@ -51,7 +52,7 @@ def make_app(
         async with service.running():
             yield
 
-    app = FastAPI(
+    app = _Application(
         title=f"Sightline: {service.bundle.arch}", version=versions()["sightline"], lifespan=lifespan, docs_url=None,
         redoc_url=None, description="What a trained network says of pictures, where it sees it, and what looks alike.",
     )  # fmt: skip
@@ -66,10 +67,25 @@ def make_app(
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _none_there)
     app.add_exception_handler(RequestValidationError, _out_of_range)
+    app.add_exception_handler(Exception, _failed)
     paths = {getattr(route, "path", "") for route in app.routes}
     probes = (health,) if health else ()
-    app.add_middleware(Front, service=service, key=key, paths=paths, probes=probes, local=local)
+    app.front = Front(app.behind, service, key=key, paths=paths, probes=probes, local=local)
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI's with our front before all else, so that what is refused costs next to nothing."""
+
+    front: Front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self.front(scope, receive, send)
+
+    async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what the front let through."""
+        await super().__call__(scope, receive, send)
 
 
 def _asked(app: FastAPI, service: Service) -> None:
@@ -281,6 +297,10 @@ def _readiness(service: Service) -> Response:
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return error_response(error)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the service failed: its log says why"}, 500)  # the front writes it there
 
 
 async def _none_there(_: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ import secrets
 import sys
 import time
 from collections.abc import Collection, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -82,12 +83,11 @@ class Front:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request = given if ID.fullmatch(given) else secrets.token_hex(8)
         status = 500
-        began = False
 
         async def answered(message: Message) -> None:
-            nonlocal status, began
+            nonlocal status
             if message["type"] == "http.response.start":
-                status, began = message["status"], True
+                status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *_headers(scope["path"], request)]
                 if self._service.draining:
                     message["headers"].append((b"connection", b"close"))
@@ -104,8 +104,6 @@ class Front:
                     await self._app(scope, receive, answered)
         except Exception:
             LOG.exception("failed", extra={"said": {"id": request}})
-            if not began:
-                await JSONResponse({"error": "the service failed: its log says why"}, 500)(scope, receive, answered)
         finally:
             self._tell(scope, request, status, time.monotonic() - arrived)
 
@@ -143,15 +141,23 @@ class Front:
             "status": status,
             "ms": round(1000 * seconds, 1),
         }
-        LOG.info("request", extra={"said": said})
+        record = logging.LogRecord(LOG.name, logging.INFO, "", 0, "request", None, None)  # its caller is known
+        record.said = said
+        LOG.handle(record)
 
 
 def error_response(refused: Refused) -> JSONResponse:
     """A refusal as every client of the service knows them."""
-    headers = {"retry-after": str(refused.retry_after_s)} if refused.retry_after_s else {}
-    if refused.status == 401:
+    return _refusal(refused.status, str(refused), refused.retry_after_s)
+
+
+@lru_cache(64)
+def _refusal(status: int, message: str, retry_after_s: int | None) -> JSONResponse:
+    """Kept, as a service that is overloaded says little else."""
+    headers = {"retry-after": str(retry_after_s)} if retry_after_s else {}
+    if status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse({"error": str(refused)}, refused.status, headers=headers)
+    return JSONResponse({"error": message}, status, headers=headers)
 
 
 def _headers(path: str, request: str) -> list[tuple[bytes, bytes]]:
