@@ -32,6 +32,9 @@ TORCH_FREE = (
     "sightline.evaluation.combination",
     "sightline.evaluation.comparison",
     "sightline.evaluation.curve",
+    "sightline.scratch.bundles",
+    "sightline.scratch.fit",
+    "sightline.scratch.gradients",
 )
 
 

@@ -1,0 +1,100 @@
+"""Normalisation: of a batch (Ioffe and Szegedy 2015), and between neighbouring channels (Krizhevsky et al. 2012)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Normed(NamedTuple):
+    """A batch normalised in training: `y` itself, what the gradients need, and the batch's `mean` and `variance`."""
+
+    y: np.ndarray
+    unit: np.ndarray
+    inverse: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+def batch_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: float) -> Normed:
+    """`x` [..., C] with mean 0 and variance 1 in each channel over all the rest, then `scale` and `shift` [C]."""
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axes)
+    unit = x - mean
+    variance = _products(unit, unit) / (x.size // x.shape[-1])
+    inverse = 1 / np.sqrt(variance + epsilon)
+    unit *= inverse
+    return Normed(unit * scale + shift, unit, inverse, mean, variance)
+
+
+def batch_norm_gradients(
+    dy: np.ndarray, normed: Normed, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `dy` means for x, scale and shift.
+
+    y = scale * u + shift and u = (x - mean(x)) / sd(x). Every x moves the mean and the deviation too: what of dy is
+    constant over the batch, or proportional to u, therefore moves nothing and is taken out,
+
+        dx = scale / sd * (dy - mean(dy) - u * mean(dy * u)).
+    """
+    axes = tuple(range(dy.ndim - 1))
+    count = dy.size // dy.shape[-1]
+    dshift, dscale = dy.sum(axes), _products(dy, normed.unit)
+    dx = dy - dshift / count
+    dx -= normed.unit * (dscale / count)
+    dx *= scale * normed.inverse
+    return dx, dscale, dshift
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The sum of a * b over all but the channels, [C], without writing a * b down."""
+    return np.einsum("nc,nc->c", a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
+
+
+def fixed_norm(
+    x: np.ndarray, scale: np.ndarray, shift: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
+) -> np.ndarray:
+    """`x` [..., C] by the `mean` and `variance` that training kept: a straight line for every channel."""
+    slope = scale / np.sqrt(variance + epsilon)
+    y = x * slope
+    y += shift - mean * slope
+    return y
+
+
+def fixed_norm_gradients(
+    dy: np.ndarray, x: np.ndarray, scale: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `dy` means for x, scale and shift."""
+    axes = tuple(range(dy.ndim - 1))
+    inverse = 1 / np.sqrt(variance + epsilon)
+    return dy * (scale * inverse), (dy * ((x - mean) * inverse)).sum(axes), dy.sum(axes)
+
+
+def local_response_norm(x: np.ndarray, size: int, alpha: float, beta: float, k: float) -> np.ndarray:
+    """Each number over (k + alpha / size * sum of squares)^beta, the sum over `size` channels around its own."""
+    return x * (k + alpha / size * _around(x * x, size)) ** -beta
+
+
+def local_response_norm_gradient(
+    dy: np.ndarray, x: np.ndarray, size: int, alpha: float, beta: float, k: float
+) -> np.ndarray:
+    """What `dy` means for `x`: with d the denominator's base,
+
+        dx = dy * d^-beta - 2 * alpha * beta / size * x * (sum over the neighbours of  dy * x * d^(-beta - 1)).
+
+    (The channels a number is divided by are those whose sums it is part of, so the neighbourhood is mirrored.)
+    """  # fmt: skip
+    base = k + alpha / size * _around(x * x, size)
+    inner = _around(dy * x * base ** (-beta - 1), size, mirrored=True)
+    return dy * base**-beta - 2 * alpha * beta / size * x * inner
+
+
+def _around(x: np.ndarray, size: int, *, mirrored: bool = False) -> np.ndarray:
+    """Sums over `size` channels: size // 2 before (after, if `mirrored`) each one, itself, and the rest after it."""
+    before = (size - 1) // 2 if mirrored else size // 2
+    wide = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(before, size - 1 - before)])
+    sums = np.zeros_like(x)
+    for offset in range(size):
+        sums += wide[..., offset : offset + x.shape[-1]]
+    return sums
