@@ -11,9 +11,9 @@ import itertools
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from sightline.bundle import Bundle, model_hash
+from sightline.bundle import Bundle, model_hash, read_card
 from sightline.core.artifact import check_vacant
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
@@ -289,7 +289,7 @@ def quantise(
 
     source = _network(run)
     place = Path(out) if out else int8_of(source)
-    if out or not (place / "bundle.json").is_file():  # one of its own is replaced, nothing else
+    if out or not (place / "bundle.json").is_file() or "int8" not in read_card(place):  # nothing else is replaced
         check_vacant(place)
     dataset = prepare(_own_data([source]) if data is None else data, progress=progress)
     bundle = source if isinstance(source, Bundle) else load(source)
@@ -304,11 +304,11 @@ def write_onnx(run: str | Path | Run, file: str | Path, *, opset: int | None = N
     return write_graph(load(run), Path(file), opset=opset, batch=batch)
 
 
-def int8_of(source: Run | Bundle) -> Path:
-    """Where the Bundle in 8-bit integers of a Run or Bundle lies, unless another place was given."""
+def int8_of(source: Run | Bundle | Path) -> Path:
+    """Where the Bundle in 8-bit integers of a Run or Bundle (or its directory) lies, unless another was given."""
     if isinstance(source, Run):
         return source.path / "int8"
-    path = source.path.resolve()
+    path = (source if isinstance(source, Path) else source.path).resolve()
     return path.with_name(f"{path.name}-int8")
 
 
@@ -323,17 +323,17 @@ def load(source: str | Path | Run, *, threads: int | None = None, int8: bool = F
     With `int8` the one that `quantise` made of it; UserError when there is none, or it was made of an earlier one.
     """
     if int8:
-        network = _network(source)
-        own = network.model_hash if isinstance(network, Bundle) else model_hash(network.path / "bundle")
-        made, command = int8_of(network), f"make it with `sightline export {_called(source)} --int8`"
+        whole = Path(source) if _is_bundle(source) else _run(source)
+        made, own = int8_of(whole), whole.path / "bundle" if isinstance(whole, Run) else whole
+        command = f"make it with `sightline export {_called(source)} --int8`"
         if not made.exists():
             raise UserError(f"no bundle at {named(made)}: {command}")
         bundle = Bundle.open(made, threads=threads)
-        if bundle.card.get("int8", {}).get("of") != own:
-            raise UserError(f"{named(made)} was made of another network than {named(network.path)} has: {command}")
+        if bundle.card.get("int8", {}).get("of") != model_hash(own):
+            raise UserError(f"{named(made)} is not {named(own)} in 8-bit integers: {command}")
         return bundle
-    if isinstance(source, str | Path) and (Path(source) / "bundle.json").exists():
-        return Bundle.open(Path(source), threads=threads)
+    if _is_bundle(source):
+        return Bundle.open(source, threads=threads)
     return _run(source).bundle(threads=threads)
 
 
@@ -375,9 +375,14 @@ def _called(source: str | Path | Run) -> str:
 
 def _network(source: str | Path | Run | Bundle) -> Run | Bundle:
     """A Run (a directory or a name under runs/), or a Bundle."""
-    if isinstance(source, str | Path) and (Path(source) / "bundle.json").exists():
-        return Bundle.open(Path(source))
-    return source if isinstance(source, Bundle) else _run(source)
+    if isinstance(source, Bundle):
+        return source
+    return Bundle.open(source) if _is_bundle(source) else _run(source)
+
+
+def _is_bundle(source: str | Path | Run) -> TypeGuard[str | Path]:
+    """Whether it is a Bundle's directory."""
+    return isinstance(source, str | Path) and (Path(source) / "bundle.json").exists()
 
 
 def _own_data(sources: Sequence[Run | Bundle]) -> str:

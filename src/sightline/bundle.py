@@ -82,7 +82,7 @@ class Bundle:
         UserError that names the file when one is missing or differs, or when this machine's answers differ.
         """
         path = Path(path)
-        card = _read_card(path)
+        card = read_card(path)
         for name in dict.fromkeys((GRAPH, WEIGHTS, GOLDEN, *card["files"])):
             _verify(path / name, card["files"].get(name))
         bundle = cls(
@@ -233,10 +233,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def model_hash(path: Path) -> str:
     """`Bundle.model_hash` of the Bundle at `path`, which is not opened; UserError when there is none."""
-    return str(_read_card(path)["files"][GRAPH])
+    return str(read_card(path)["files"][GRAPH])
 
 
-def _read_card(path: Path) -> dict[str, Any]:
+def read_card(path: Path) -> dict[str, Any]:
     """bundle.json, its own checksum verified."""
     card = read_json(path / CARD, "bundle")
     if card.get("format") != FORMAT:

@@ -19,6 +19,7 @@ from sightline.core.errors import UserError
 from sightline.data.dataset import Dataset
 from sightline.explain.heat import Heat
 from sightline.exporting import int8
+from sightline.exporting.combined import combine
 from sightline.exporting.int8 import pictures_of, quantise
 from sightline.runtime import Session
 from tests.tiny_network import make_bundle
@@ -116,6 +117,33 @@ def test_what_hurts_most_goes_back_to_float32(
     assert {constants[name] for name in weights} == {onnx.TensorProto.FLOAT}
 
 
+def test_each_network_of_a_combination_keeps_its_first_and_last_layer(
+    bundle: Bundle, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    weights = write_weights(tmp_path / "w.pth", "resnet20", {"arch": "resnet20", "preprocess": {"resize": 32}})
+    other = api.export(weights, out=tmp_path / "other")
+    attempt = int8._Attempt(combine([bundle, other]).save(tmp_path / "both", {}), pictures[:16], tmp_path)
+    one = int8._Attempt(bundle, pictures[:16], tmp_path / "other")
+    assert len(attempt._layers) == 2 * len(one._layers)
+    graph = onnx.load_from_string(attempt._graph(attempt._layers)).graph
+    kept = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+    others = [
+        node.input[1] for node in attempt._model.graph.node
+        if node.op_type in ("Conv", "Gemm", "MatMul") and node.name not in attempt._layers
+    ]  # fmt: skip
+    assert len(others) == 4
+    assert set(others) <= kept
+
+
+def test_another_bundle_beside_is_not_replaced(bundle: Bundle, digits: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(bundle.path, tmp_path / "b")
+    shutil.copytree(bundle.path, tmp_path / "b-int8")
+    with pytest.raises(UserError, match="exists"):
+        api.quantise(Bundle.open(tmp_path / "b"), digits)
+    with pytest.raises(UserError, match=r"b-int8 is not .*b in 8-bit integers: make it with"):
+        api.load(tmp_path / "b", int8=True)
+
+
 def test_answers_that_change_are_refused_unless_forced(
     bundle: Bundle, pictures: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +158,7 @@ def test_answers_that_change_are_refused_unless_forced(
 
 def test_a_network_without_convolutions(digits: Dataset, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle", digits)
-    with pytest.raises(UserError, match="no convolutions"):
+    with pytest.raises(UserError, match="too few convolutions"):
         api.quantise(bundle, digits)
     assert not (tmp_path / "bundle-int8").exists()
 

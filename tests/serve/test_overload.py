@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -130,6 +131,31 @@ def test_a_request_that_is_never_whole_is_not_waited_for_for_ever(
     with threaded(Service(bundle)) as client, client.socket() as raw:
         raw.sendall(sent)
         read(raw)  # ends: the connection is closed
+
+
+@pytest.mark.parametrize("sent", [b"a: b\r\n" * 30_000, b"a: " + b"b" * 150_000, b"\r\n" * 70_000])
+def test_neither_trailers_nor_blank_lines_go_on_for_ever(bundle: Bundle, sent: bytes) -> None:
+    with threaded(Service(bundle)) as service, service.socket() as raw:
+        raw.sendall(b"POST /predict HTTP/1.1\r\nHost: 0\r\nTransfer-Encoding: chunked\r\n\r\n")
+        raw.sendall(b"1\r\nx\r\n0\r\n" if b"a" in sent else b"1\r\nx\r\n0\r\n\r\n")
+        raw.settimeout(0.01)
+        answer = b""
+        for start in range(0, len(sent), 4096):
+            raw.sendall(sent[start : start + 4096])
+            with suppress(TimeoutError):
+                answer += raw.recv(65536)
+            if b"HTTP/1.1 400 Bad Request" in answer:
+                return
+        pytest.fail(f"all of it was taken: {answer!r}")
+
+
+def test_a_blank_line_does_not_hold_a_connection(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire_module, "PATIENCE_S", 0.3)
+    with threaded(Service(bundle)) as client, client.socket() as raw:
+        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: 0\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+        raw.sendall(b"\r\n")
+        assert read(raw) == b""  # closed
 
 
 def test_a_connection_that_is_kept_is_not_late(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

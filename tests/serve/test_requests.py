@@ -475,7 +475,12 @@ def test_a_page_of_another_site_learns_nothing(bundle: Bundle, tests: list[bytes
         crossing = {"Sec-Fetch-Site": "cross-site", "Content-Type": PNG}
         assert "another site" in client.ask("POST", "/predict", tests[0], crossing).error
         assert client.ask("POST", "/predict", tests[0], {**crossing, "Sec-Fetch-Site": "same-origin"}).status == 200
-        for host in ("localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000", "192.168.1.7"):
+        own = {"Origin": "http://localhost:8000", "Content-Type": PNG}
+        assert client.ask("POST", "/predict", tests[0], own).status == 200
+        for origin in ("http://photos.example", "null", "http://photos.example:8000"):
+            assert "another site" in client.ask("POST", "/predict", tests[0], {**own, "Origin": origin}).error
+        assert client.ask("GET", "/healthz", headers=named).status == 200
+        for host in ("localhost", "LOCALHOST:1", "app.localhost", "127.0.0.1:8000", "[::1]:8000", "192.168.1.7"):
             assert client.ask("GET", "/model", headers={"Host": host}).status == 200, host
         for host in ("photos.example", "localhost.example", "1.2.3.4.example", "127.0.0.1@example", "x[::1]"):
             answer = client.ask("GET", "/model", headers={"Host": host})
@@ -484,6 +489,7 @@ def test_a_page_of_another_site_learns_nothing(bundle: Bundle, tests: list[bytes
         assert client.ask("GET", "/model", headers=named).status == 200
     with threaded(Service(bundle), KEY, local=True) as client:
         assert client.ask("GET", "/model", headers={**named, "X-API-Key": KEY}).status == 200
+        assert client.ask("POST", "/predict", tests[0], {**crossing, "X-API-Key": KEY}).status == 200
 
 
 def test_the_key_is_compared_in_constant_time(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def command(
     from sightline.search.index import Index
     from sightline.serve.app import make_app
     from sightline.serve.limits import Limits
-    from sightline.serve.server import address, reserve
+    from sightline.serve.server import address, is_local, reserve
     from sightline.serve.server import run as answer
     from sightline.serve.service import Service
 
@@ -70,7 +70,7 @@ def command(
     health, predict = (_route(name) for name in ("AIP_HEALTH_ROUTE", "AIP_PREDICT_ROUTE"))
     with reserve(host, port) as reserved:
         service = Service(api.load(run, int8=int8), Index.open(index) if index else None, limits)
-        local = host in ("127.0.0.1", "localhost", "::1")
+        local = is_local(reserved)
         app = make_app(service, key, health=health, predict=predict, local=local)
 
         def ready() -> None:

@@ -142,19 +142,28 @@ class _Attempt:
         self._expected = _answers(bundle.session, images)
         self._model = onnx.load(bundle.path / GRAPH)
         nodes = self._model.graph.node
-        places = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
-        end = next(place for place, node in enumerate(nodes) if "embedding" in node.output)
-        first, *others = [nodes[place] for place in places if place <= end] or [None]
-        self._layers = {node.name: node for node in others}
-        if not first or not self._layers:
-            raise UserError(f"{named(bundle.arch)} has no convolutions but its first to write in 8-bit integers")
+        makers = {output: node for node in nodes for output in node.output}
+        known = _ancestors("embedding", makers)  # heads are none of them
+        convolutions = [node for node in nodes if node.op_type == "Conv" and node.name in known]
+        behind: set[str] = set()  # another convolution
+        for node in nodes:
+            before = [makers[name] for name in node.input if name in makers]
+            if any(one.op_type == "Conv" or one.name in behind for one in before):
+                behind.add(node.name)
+        first = [node for node in convolutions if node.name not in behind]
+        self._layers = {node.name: node for node in convolutions if node.name in behind}
+        if not self._layers:
+            raise UserError(f"{named(bundle.arch)} has too few convolutions to write in 8-bit integers")
         followers = {node.input[0]: node for node in nodes if node.op_type in ("Clip", "Relu")}
         self._with = {
             node.name: [node.name, *([followers[node.output[0]].name] if node.output[0] in followers else [])]
-            for node in (first, *others)
+            for node in convolutions
         }
-        around = [*nodes[: places[0]], *nodes[end + 1 :]]  # what normalises the pixels, and the head
-        self._always = [*(node.name for node in around), *self._with[first.name]]
+        ends = makers["embedding"]  # where it joins those of several networks
+        while ends.op_type == "Identity":
+            ends = makers[ends.input[0]]
+        around = [node.name for node in nodes if node.name not in known or node.name not in behind]
+        self._always = [*around, ends.name, *(name for node in first for name in self._with[node.name])]
         wide = [node.input[1] for node in self._layers.values() if _groups(node) > 1]
         self._options = {"TensorQuantOverrides": {name: [{"axis": 0, "reduce_range": False}] for name in wide}}
         self._shifts: dict[str, tuple[str, np.ndarray]] = {}
@@ -238,6 +247,17 @@ class _Attempt:
         expected = self._expected.embedding[:ALONE]
         moved = _answers(Session(graph), self._images[:ALONE]).embedding - expected
         return float(((moved**2).sum(1) / np.maximum((expected**2).sum(1), 1e-12)).mean())
+
+
+def _ancestors(output: str, makers: Mapping[str, onnx.NodeProto]) -> set[str]:
+    """The names of the nodes that have a part in it."""
+    found, waiting = set(), [output]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node and node.name not in found:
+            found.add(node.name)
+            waiting += node.input
+    return found
 
 
 def _groups(node: onnx.NodeProto) -> int:

@@ -45,6 +45,7 @@ def make_app(
     """The application around `service`, closed to who has not the `key`, where there is one.
 
     `health` and `predict` are further addresses for the two, as Vertex AI names them; `local` is as for `Front`.
+    Middleware for other sites' pages goes around what this gives: `CORSMiddleware(make_app(...), ...)`.
     """
 
     @asynccontextmanager

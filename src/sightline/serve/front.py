@@ -49,7 +49,7 @@ SAFE = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), geolocation=(), microphone=()"),
 )
-HERE = re.compile(rb"((localhost|[0-9.]+|\[[0-9a-f:.]+\])(:[0-9]+)?)?", re.IGNORECASE)
+HERE = re.compile(rb"(([a-z0-9-]+\.)*localhost\.?|[0-9.]+|\[[0-9a-f:.]+\])(:[0-9]+)?", re.IGNORECASE)
 PROBES = ("/healthz", "/readyz", "/ping", "/metrics")
 
 
@@ -113,12 +113,22 @@ class Front:
         is_open = reads and (path in self._open or path.startswith(STATIC))
         if self._key and not is_open and not self._knows(headers):
             return Refused(401, "a key is needed: send it as `Authorization: Bearer KEY`")
-        if not reads and headers.get(b"sec-fetch-site") == b"cross-site":
-            return Refused(403, "a page of another site may not ask")
-        if self._local and not self._key and not HERE.fullmatch(headers.get(b"host", b"")):
-            return Refused(403, "this service is for its own machine: call it localhost, or start it with a key")
+        if not self._key:  # which a browser would not send by itself
+            refused = self._from_elsewhere(headers, reads, path)
+            if refused:
+                return refused
         if scope["method"] == "POST" and self._service.batcher.admitted >= self._service.limits.waiting:
             return full()
+        return None
+
+    def _from_elsewhere(self, headers: MutableMapping[bytes, bytes], reads: bool, path: str) -> Refused | None:
+        """What keeps pages of other sites out that a browser here shows."""
+        origin, host = headers.get(b"origin"), headers.get(b"host")
+        foreign = self._local and origin is not None and not HERE.fullmatch(origin.partition(b"://")[2])
+        if not reads and (foreign or headers.get(b"sec-fetch-site") == b"cross-site"):
+            return Refused(403, "a page of another site may not ask")
+        if self._local and path not in self._probes and host and not HERE.fullmatch(host):
+            return Refused(403, "this service is for its own machine: call it localhost, or start it with a key")
         return None
 
     def _knows(self, headers: MutableMapping[bytes, bytes]) -> bool:
@@ -141,9 +151,8 @@ class Front:
             "status": status,
             "ms": round(1000 * seconds, 1),
         }
-        record = logging.LogRecord(LOG.name, logging.INFO, "", 0, "request", None, None)  # its caller is known
-        record.said = said
-        LOG.handle(record)
+        if LOG.isEnabledFor(logging.INFO):  # as LOG.info, but for its search of who called
+            LOG.handle(LOG.makeRecord(LOG.name, logging.INFO, "", 0, "request", (), None, extra={"said": said}))
 
 
 def error_response(refused: Refused) -> JSONResponse:

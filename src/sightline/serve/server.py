@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import ipaddress
 import logging
 import socket
 import time
@@ -45,6 +46,11 @@ def address(listening: socket.socket) -> str:
     """Where a browser finds it."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def is_local(listening: socket.socket) -> bool:
+    """Whether its own machine alone reaches it."""
+    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
 
 
 def run(app: FastAPI, service: Service, reserved: socket.socket, ready: Callable[[], None]) -> None:

@@ -84,16 +84,15 @@ class Service:
 
     def _warm(self) -> None:
         """Run a batch of one and a full one, so that the first request finds the memory it needs."""
-        shape = self.bundle.session.input_shape
-        for size in (1, self.limits.batch):
-            try:
-                self.bundle.run(np.zeros((size, *shape), np.uint8))
-            except Exception as error:  # ONNX Runtime's errors share no class
-                why = first_line(error)[:200]
-                raise UserError(
-                    f"{named(self.bundle.arch)} cannot answer {size} pictures at once here ({why}): give it more "
-                    "memory, or a smaller --max-batch"
-                ) from None
+        shape, batch = self.bundle.session.input_shape, self.limits.batch
+        self.bundle.run(np.zeros((1, *shape), np.uint8))
+        try:
+            self.bundle.run(np.zeros((batch, *shape), np.uint8))
+        except Exception as error:  # ONNX Runtime's errors share no class
+            raise UserError(
+                f"{named(self.bundle.arch)} cannot answer {batch} pictures at once here ({first_line(error)[:200]}): "
+                "give it more memory, or smaller batches (--max-batch)"
+            ) from None
 
     @property
     def ready(self) -> bool:

@@ -21,8 +21,7 @@ class Wire(HttpToolsProtocol):
     """Closed when a request has not come within `PATIENCE_S`, or its head is above `HEAD_BYTES`."""
 
     _late: asyncio.TimerHandle | None = None
-    _in_head = True
-    _ended = False
+    _moved = False
     _head = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -37,12 +36,17 @@ class Wire(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes of one request, or of several."""
-        self._ended = False
+        self._moved = False
         super().data_received(data)
-        if self._in_head and not self._ended and not self.transport.is_closing():  # else most may be another's body
+        if self.transport.is_closing():
+            return
+        if not self._moved:  # of a head, or of what else is no body: chunks' sizes, trailers
             self._head += len(data)
             if self._head > HEAD_BYTES:
                 self.send_400_response("the head of the request is too long")
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self._late and not self.timeout_keep_alive_task:  # a blank line stopped that
+            self._await_request()
 
     def send_400_response(self, msg: str) -> None:
         """What is no request is told so as any other that is refused."""
@@ -58,18 +62,17 @@ class Wire(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head, self._head = True, 0
         self._await_request()
 
-    def on_headers_complete(self) -> None:
-        """Its head is whole."""
-        self._in_head = False
-        super().on_headers_complete()
+    def on_body(self, body: bytes) -> None:
+        """Some of it came."""
+        super().on_body(body)
+        self._moved, self._head = True, 0
 
     def on_message_complete(self) -> None:
         """It is whole."""
         self._stop_waiting()
-        self._ended = True
+        self._moved, self._head = True, 0
         super().on_message_complete()
 
     def _await_request(self) -> None:
