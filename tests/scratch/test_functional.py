@@ -240,7 +240,7 @@ def test_linear_and_cross_entropy_are_pytorch_s() -> None:
     tx, tw, tb = theirs(x), theirs(weight), theirs(bias)
     expected = T.cross_entropy(T.linear(tx, tw, tb), torch.tensor(labels))
     loss, dy = F.cross_entropy(F.linear(x, weight, bias), labels)
-    assert loss == pytest.approx(float(expected))
+    assert loss == pytest.approx(expected.item())
     expected.backward()
     for found, other in zip(F.linear_gradients(dy, x, weight), (tx, tw, tb), strict=True):
         np.testing.assert_allclose(found, ours(other.grad), atol=1e-12)

@@ -142,7 +142,7 @@ def test_it_learns_as_pytorch_does(name: str, how: dict[str, Any]) -> None:
         own, gradient = cross_entropy(ours.forward(pictures, training=True), labels)
         ours.backward(gradient)
         optimizer.step(ours.parameters, ours.gradients, 0.02)
-        assert own == pytest.approx(float(loss), rel=1e-6, abs=1e-9), step
+        assert own == pytest.approx(loss.item(), rel=1e-6, abs=1e-9), step
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def col2im(columns: np.ndarray, shape: tuple[int, ...], kernel: Pair, geometry: 
 
 
 def _by_columns(x: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Forward by `im2col`, some pictures at a time, so that their columns stay in the cache."""
+    """Forward by `im2col`, some pictures at a time, as their columns take many times their room."""
     k, r, s, c = weight.shape
     g = geometry.groups
     places = geometry.places((x.shape[1], x.shape[2]), (r, s))

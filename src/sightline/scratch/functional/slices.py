@@ -1,4 +1,4 @@
-"""Work on a few pictures at a time, so that what is made on the way stays in the processor's cache, in threads."""
+"""Work on a few pictures at a time, so that what is made on the way stays small, in threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sightline.core.machine import cpu_quota
 
-CACHE = 1 << 20  # bytes of what is made on the way, a thread
+SLICE = 1 << 23  # bytes of what is made on the way, a slice: small ones make BLAS and our threads wait for each other
 Result = TypeVar("Result")
 
 
@@ -18,7 +18,7 @@ def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Re
 
     The slices, and so the answers to the last bit, depend on the shapes alone.
     """
-    at_once = max(1, CACHE // max(each, 1))
+    at_once = max(1, SLICE // max(each, 1))
     parts = [slice(start, min(start + at_once, count)) for start in range(0, count, at_once)]
     if len(parts) < 2 or cpu_quota() == 1:
         return [work(part) for part in parts]
