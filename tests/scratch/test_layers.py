@@ -15,7 +15,7 @@ from sightline.core.errors import UserError
 from sightline.models import create
 from sightline.scratch.architectures import NETWORKS, make
 from sightline.scratch.bundles import from_bundle
-from sightline.scratch.fit import fit, normalised
+from sightline.scratch.fit import fit
 from sightline.scratch.functional import cross_entropy
 from sightline.scratch.gradients import LIMIT, check_layer, check_network
 from sightline.scratch.layers import (
@@ -37,6 +37,7 @@ from sightline.scratch.layers import (
 )
 from sightline.scratch.network import PICTURES, Network
 from sightline.scratch.optim import SGD, Adam, one_cycle, steps_down
+from sightline.scratch.pictures import normalised
 from tests.weights import write_weights
 
 RANDOM = np.random.default_rng(0)

@@ -5,18 +5,18 @@ A Bundle is read here as anybody could read it, by what docs/architecture.md say
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from sightline.core.artifact import read_json
 from sightline.core.errors import UserError, named
 from sightline.scratch.architectures import make
 from sightline.scratch.network import Network
+from sightline.scratch.pictures import normalised
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,9 @@ class Rebuilt:
     mean: np.ndarray
     deviation: np.ndarray
 
-    def normalised(self, pictures: np.ndarray) -> np.ndarray:
-        """uint8 `pictures` [N, S, S, C] as the network takes them, float32."""
-        return ((pictures.astype(np.float32) / 255 - self.mean) / self.deviation).astype(np.float32)
-
     def logits(self, pictures: np.ndarray) -> np.ndarray:
         """What the network answers to uint8 `pictures` [N, S, S, C]."""
-        return self.network.forward(self.normalised(pictures))
+        return self.network.forward(normalised(pictures, self.mean, self.deviation))
 
 
 def from_bundle(path: str | Path) -> Rebuilt:
@@ -44,7 +40,7 @@ def from_bundle(path: str | Path) -> Rebuilt:
     UserError when it has none that can be rebuilt: an architecture or a layer that is not here is named.
     """
     path = Path(path)
-    card = _card(path / "bundle.json")
+    card = read_json(path / "bundle.json", "bundle")
     try:
         state = load_file(path / "model.safetensors")
     except (OSError, SafetensorError) as error:
@@ -61,10 +57,3 @@ def from_bundle(path: str | Path) -> Rebuilt:
     network.load({name: value for name, value in state.items() if not name.startswith("aux")})
     mean, deviation = (np.array(preprocess[name], np.float32) for name in ("mean", "std"))
     return Rebuilt(network, card["arch"], tuple(card["classes"]), mean, deviation)
-
-
-def _card(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        raise UserError(f"no bundle at {named(file.parent)}: name a folder with a bundle.json") from None

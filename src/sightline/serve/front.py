@@ -49,6 +49,7 @@ SAFE = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), geolocation=(), microphone=()"),
 )
+# A number, or localhost: what no owner of a name can let lead here
 HERE = re.compile(rb"(([a-z0-9-]+\.)*localhost\.?|[0-9.]+|\[[0-9a-f:.]+\])(:[0-9]+)?", re.IGNORECASE)
 PROBES = ("/healthz", "/readyz", "/ping", "/metrics")
 
