@@ -227,6 +227,20 @@ def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
         trained(4, tmp_path / "c.safetensors")
 
 
+def test_initialise_forgets_all_that_was_learnt() -> None:
+    for name in ("lenet", "resnet20"):
+        network = make(name, classes=3, channels=3, size=32)
+        network.initialise(0)
+        fresh = {key: value.copy() for key, value in network.state().items()}
+        for node in network.nodes.values():
+            for held in (node.layer.parameters, node.layer.kept):
+                for value in held.values():
+                    value[...] = np.nan
+        network.initialise(0)
+        for key, value in network.state().items():
+            np.testing.assert_array_equal(value, fresh[key], err_msg=key)
+
+
 def test_where_training_diverges_is_said() -> None:
     network = make("lenet", classes=3, channels=1, size=28)
     network.initialise(0)

@@ -64,10 +64,12 @@ class Convolution(Layer):
             self.parameters["bias"] = np.zeros(channels, np.float32)
 
     def initialise(self, random: np.random.Generator) -> None:
-        """Normal, of variance 2 / (the numbers an input's pixel goes into)."""
+        """Normal, of variance 2 / (the numbers an input's pixel goes into); biases 0."""
         k, r, s, _ = self.parameters["weight"].shape
         deviation = np.sqrt(2 / (k * r * s / self.geometry.groups))
         _draw(self.parameters, "weight", random.standard_normal, deviation)
+        if "bias" in self.parameters:
+            self.parameters["bias"][:] = 0
 
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to [N, P, Q, K]."""
