@@ -35,6 +35,7 @@ TORCH_FREE = (
     "sightline.scratch.bundles",
     "sightline.scratch.fit",
     "sightline.scratch.gradients",
+    "sightline.from_scratch.training",
 )
 
 

@@ -34,7 +34,9 @@ __all__ = [
     "prepare",
     "quantise",
     "reproduce",
+    "resume_scratch",
     "train",
+    "train_scratch",
     "write_onnx",
 ]
 
@@ -192,6 +194,40 @@ def reproduce(
     path, first = comparison.pop("path"), Run.open(comparison["networks"][0]["runs"][0])
     on = first.document["results"]["device"]
     return {**asked.outcome(comparison, budget_s=seconds(budget), size=size, on=on), "path": path}
+
+
+def train_scratch(
+    data: Any,
+    arch: str = "lenet",
+    *,
+    out: str | Path | None = None,
+    size: int | None = None,
+    progress: Progress = SILENT,
+    **options: Any,
+) -> Run:
+    """Train `arch` on `data` in NumPy alone and return the Run, which every verb takes.
+
+    `out` is a new directory, runs/ARCH-DATA unless given; `options` are the fields of `from_scratch.Recipe` (epochs,
+    optimizer, lr, momentum, weight_decay, schedule, batch_size, seed).
+    """
+    from sightline.from_scratch.recipe import Recipe
+    from sightline.from_scratch.training import train as carry_out
+    from sightline.scratch.architectures import usual_size
+
+    if out is not None:
+        check_vacant(Path(out))
+    usual_size(arch)  # a network that is not there is said before long work
+    recipe = Recipe(**options)
+    dataset = prepare(data, progress=progress)
+    place = Path(out) if out else _fresh(Path("runs") / f"{arch}-{dataset.name}-s{recipe.seed}")
+    return carry_out(dataset, arch, recipe, place, size=size, progress=progress)
+
+
+def resume_scratch(run: str | Path | Run, *, progress: Progress = SILENT) -> Run:
+    """Continue a training in NumPy where its last checkpoint stands."""
+    from sightline.from_scratch.training import resume as carry_on
+
+    return carry_on(_run(run), progress=progress)
 
 
 def evaluate(

@@ -36,8 +36,8 @@ def pixels_of(dataset: Dataset) -> Iterator[Bundle]:
 
     UserError when there is no training picture to tell that by.
     """
+    from sightline.data.fitting import plain_preprocess
     from sightline.exporting.pixels import export_pixels
-    from sightline.training.inputs import plain_preprocess
 
     rows = dataset.rows("train")
     if not len(rows):

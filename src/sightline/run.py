@@ -100,7 +100,27 @@ class Run:
         """What to do about a Run that is not done."""
         if self.status == "diverged":
             return "train again with a lower --lr"
-        return f"finish it with `sightline train --resume {named(shlex.quote(str(self.path)))}`"
+        return f"finish it with `{self.resume_command}`"
+
+    @property
+    def resume_command(self) -> str:
+        """What continues the training on the command line; one in NumPy has an `engine` among its arguments."""
+        verb = "scratch train" if "engine" in self.document["arguments"] else "train"
+        return f"sightline {verb} --resume {named(shlex.quote(str(self.path)))}"
+
+    def unfinished_dataset(self) -> Dataset:
+        """The Dataset the training goes on with; UserError when it is done, or its data is gone or has changed."""
+        from sightline.data.dataset import Dataset
+
+        if self.status == "done":
+            raise UserError(f"{named(self.path)} is finished: nothing to resume")
+        dataset = Dataset.open(Path(self.document["arguments"]["data"]))
+        if dataset.fingerprint != self.fingerprint:
+            raise UserError(
+                f"the data in {named(dataset.path)} changed since {named(self.path)} began "
+                f"({self.fingerprint[:12]} then, {dataset.fingerprint[:12]} now): train a new run"
+            )
+        return dataset
 
     def history(self) -> list[dict[str, int | float | None]]:
         """The rows of metrics.csv, one an epoch, blanks as None; empty before the first epoch ended.

@@ -323,7 +323,8 @@ def test_a_comparison_that_cannot_end_does_not_begin(
 def test_an_interrupted_training_says_how_to_go_on(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sightline.training.loop import Interrupted, Training
+    from sightline.core.stopping import Interrupted
+    from sightline.training.loop import Training
 
     def stopped(training: Training) -> None:
         raise Interrupted

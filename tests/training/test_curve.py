@@ -17,6 +17,7 @@ import torch
 from sightline import api
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT, Advance
+from sightline.core.stopping import Interrupted
 from sightline.data.dataset import Dataset
 from sightline.evaluation.answers import answer
 from sightline.evaluation.comparison import compare
@@ -28,7 +29,7 @@ from sightline.training import Recipe, curve, fit, handmade, train
 from sightline.training.curve import learning_curve
 from sightline.training.fit import gather
 from sightline.training.head import fit_head
-from sightline.training.loop import Interrupted, Training
+from sightline.training.loop import Training
 from sightline.training.tuning import begins_at
 from tests.fewer import own, small, sparse, without, written
 from tests.weights import write_weights

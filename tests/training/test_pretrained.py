@@ -15,12 +15,13 @@ from safetensors.numpy import load_file
 
 from sightline import api
 from sightline.core.errors import UserError
+from sightline.core.stopping import Interrupted
 from sightline.data.dataset import Dataset
 from sightline.data.preprocess import Preprocess
 from sightline.models import create
 from sightline.run import Run
 from sightline.training import resume
-from sightline.training.loop import Interrupted, Training
+from sightline.training.loop import Training
 from tests.weights import write_weights
 
 pytestmark = pytest.mark.slow

@@ -13,10 +13,11 @@ from sightline import api
 from sightline.core.artifact import read_json
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT
+from sightline.core.stopping import Interrupted
 from sightline.data.dataset import Dataset
 from sightline.run import Run
 from sightline.training import resume
-from sightline.training.loop import Interrupted, Training
+from sightline.training.loop import Training
 from sightline.training.range_test import PART, STEPS, RangeTest, range_test
 from sightline.training.recipe import Recipe
 

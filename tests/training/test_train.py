@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.core.progress import SILENT
+from sightline.core.stopping import Interrupted, stop_signals
 from sightline.data.dataset import Dataset
 from sightline.models import Network, create
 from sightline.run import Run
@@ -31,7 +32,7 @@ from sightline.training import Recipe, loop, resume, train
 from sightline.training.campaign import campaign, trained
 from sightline.training.checkpoint import load_checkpoint
 from sightline.training.inputs import grown
-from sightline.training.loop import Interrupted, Training, spendable, stop_signals
+from sightline.training.loop import Training, spendable
 from sightline.training.presets import preset
 from sightline.training.train import arguments_of
 

@@ -26,6 +26,7 @@ from sightline.cli import (
     index,
     predict,
     reproduce,
+    scratch,
     search,
     serve,
     train,
@@ -72,6 +73,7 @@ app = typer.Typer(
 for verb in (data, train, compare, reproduce, evaluate, predict, index, search, export, serve, deploy, demo):
     app.command(name=verb.__name__.rsplit(".", 1)[1])(verb.command)
 app.add_typer(anatomy.app, name="anatomy")
+app.add_typer(scratch.app, name="scratch")
 
 
 def version(show: bool) -> None:

@@ -64,8 +64,8 @@ class Studio:
     def __init__(self, dataset: Dataset, row: int) -> None:
         import torch
 
+        from sightline.data.fitting import fitting_size, plain_preprocess
         from sightline.data.pixels import Pixels
-        from sightline.training.inputs import fitting_size, plain_preprocess
 
         train = dataset.rows("train")
         others = train[dataset.labels(train) != dataset.labels(np.array([row]))[0]]

@@ -23,8 +23,10 @@ def resumed(name: str, wanted: dict[str, Any], workers: int | None) -> Run:
     """The run `name`, carried on to its end. Its own options hold; UserError names what is `wanted` otherwise."""
     from sightline.run import Run
     from sightline.training import resume
+    from sightline.training.train import check_engine
 
     run = Run.open(name)
+    check_engine(run)
     differing = differences(run, wanted)
     if differing:
         raise UserError(

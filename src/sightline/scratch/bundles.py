@@ -48,6 +48,8 @@ def from_bundle(path: str | Path) -> Rebuilt:
             f"no weights at {named(path / 'model.safetensors')} ({error}): name a bundle's folder"
         ) from None
     preprocess = card["preprocess"]
+    if "int8" in card:
+        raise UserError(f"{named(path)} is in 8-bit integers: name the bundle it was made of")
     if "style" not in card:
         raise UserError(f"{named(path)} is of several networks, or of vectors: name the bundle of one of them")
     network = make(

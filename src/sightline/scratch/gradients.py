@@ -4,7 +4,7 @@ For a direction v the slope of f at x is <gradient, v>, and about (f(x + h v) - 
 every number at once, so a network of millions is checked by two more forwards; a wrong gradient hides from a drawn
 direction with probability 0. Half of v is drawn, half is along the gradient itself, so that the slope is not lost in
 rounding: in float64 the two agree to about 1e-8. Where a ReLU or a pooling turns over within the step a shorter one
-helps, as it does not where the gradient is wrong; the better of two lengths counts.
+helps, as it does not where the gradient is wrong; the best of three lengths counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sightline.scratch.functional import cross_entropy
 from sightline.scratch.layers import Dropout, Layer
 from sightline.scratch.network import PICTURES, Network
 
-STEPS = (1e-6, 1e-7)
+STEPS = (1e-6, 1e-7, 1e-8)
 LIMIT = 1e-6  # relative, above which a gradient is wrong
 
 

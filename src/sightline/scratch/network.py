@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
+from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
 from sightline.scratch.functional import softmax
 from sightline.scratch.layers import Convolution, Layer
@@ -147,5 +148,5 @@ class Network:
                     held[name][...] = value.transpose(0, 2, 3, 1) if kernels else value
 
     def save(self, file: Path) -> None:
-        """Write `state` as a safetensors file."""
-        file.write_bytes(save(self.state()))
+        """Write `state` as a safetensors file, whole or not at all."""
+        write_bytes(file, save(self.state()))

@@ -8,9 +8,9 @@ from typing import Any
 
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
+from sightline.core.stopping import Interrupted
 from sightline.data.dataset import Dataset
 from sightline.run import Run
-from sightline.training.loop import Interrupted
 from sightline.training.recipe import Recipe
 from sightline.training.train import arguments_of, resume, train
 

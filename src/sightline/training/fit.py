@@ -19,6 +19,7 @@ from sightline.core.machine import cpu_quota
 from sightline.core.progress import Progress
 from sightline.data.augment import Augment, in_full, written
 from sightline.data.dataset import Dataset
+from sightline.data.fitting import normalised, plain_preprocess
 from sightline.data.loaders import Batch, Loader, PixelSource, Prepare, as_they_are
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
@@ -33,7 +34,7 @@ from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
 from sightline.training.frozen import BATCH, Frozen, Passes
 from sightline.training.head import Aim, Embedded, Head, fit_head
-from sightline.training.inputs import Normalise, normalised, plain_preprocess, share_of
+from sightline.training.inputs import Normalise, share_of
 from sightline.training.journal import Journal
 from sightline.training.loop import LAST, Training
 from sightline.training.range_test import range_test

@@ -8,14 +8,11 @@ schedule runs on the clock instead of on steps, and a run cannot be repeated to 
 from __future__ import annotations
 
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import torch
@@ -24,6 +21,7 @@ from torch.nn import functional
 
 from sightline.core.errors import UserError, named
 from sightline.core.progress import Progress
+from sightline.core.stopping import Interrupted, stop_signals
 from sightline.data.loaders import Loader
 from sightline.evaluation.collapse import Spread
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
@@ -34,10 +32,6 @@ from sightline.training.tuning import training_mode
 CHECK_EVERY = 10
 LAST = "last.safetensors"
 VALIDATION = ("validation_loss", "validation_top1", "validation_balanced", "validation_commonest")
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user (SIGINT) or the system (SIGTERM) asked to stop; the checkpoint is written."""
 
 
 class Diverged(UserError):
@@ -289,25 +283,3 @@ def _mix(seed: int, step: int) -> int:
 def spendable(budget_s: float) -> float:
     """Seconds of a budget for steps: what is left of it after validating, exporting and verifying (10 % and 10 s)."""
     return max(0.5 * budget_s, 0.9 * budget_s - 10)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second signal acts as if nobody listened. Main thread only."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

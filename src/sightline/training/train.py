@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
 from sightline.core.machine import PeakMemory, keeping_freed_memory
 from sightline.core.progress import SILENT, Progress
+from sightline.core.stopping import Interrupted
 from sightline.data.dataset import Dataset
+from sightline.data.fitting import fitting_size, plain_preprocess
 from sightline.data.preprocess import Preprocess
 from sightline.evaluation.collapse import Spread
 from sightline.exporting.onnx import export
@@ -27,8 +28,8 @@ from sightline.training.depths import try_depths
 from sightline.training.device import Device, make_fabric, spoken
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.footprint import Footprint
-from sightline.training.inputs import fitting_size, grown, plain_preprocess, share_of
-from sightline.training.loop import Diverged, Interrupted
+from sightline.training.inputs import grown, share_of
+from sightline.training.loop import Diverged
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import count
 
@@ -154,16 +155,15 @@ def resume(run: Run, *, workers: int | None = None, progress: Progress = SILENT)
 
     Raises UserError when the run is done, or its data is gone or has changed.
     """
-    if run.document["status"] == "done":
-        raise UserError(f"{named(run.path)} is finished: nothing to resume")
-    dataset = Dataset.open(Path(run.document["arguments"]["data"]))
-    fingerprint = run.document["data"]["fingerprint"]
-    if dataset.fingerprint != fingerprint:
-        raise UserError(
-            f"the data in {named(dataset.path)} changed since {named(run.path)} began "
-            f"({fingerprint[:12]} then, {dataset.fingerprint[:12]} now): train a new run"
-        )
+    check_engine(run)
+    dataset = run.unfinished_dataset()
     return _carry_out(run.update(status="running"), dataset, workers, progress)
+
+
+def check_engine(run: Run) -> None:
+    """UserError when `run` was begun in NumPy, which goes on there."""
+    if "engine" in run.document["arguments"]:
+        raise UserError(f"{named(run.path)} was begun in NumPy: `{run.resume_command}` goes on with it")
 
 
 def _takes(arch: str, size: int, **options: str) -> bool:
@@ -207,7 +207,7 @@ def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progre
         return _finish(material, fitted, peak_bytes)
     except KeyboardInterrupt:  # in the loop with a checkpoint, before and after it with nothing to keep
         run.update(status="interrupted")
-        raise Interrupted(f"`sightline train --resume {named(shlex.quote(str(run.path)))}` continues") from None
+        raise Interrupted(f"`{run.resume_command}` continues") from None
     except Diverged:
         run.update(status="diverged")
         raise
@@ -226,6 +226,7 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
     best = state.history[state.best_epoch - 1]
     validation = {figure: best[f"validation_{figure}"] for figure in ("top1", "balanced", "loss")}
     calibrated = calibrate(material, fitted)
+    found = calibrated.found
     golden_rows = np.concatenate([dataset.rows("validation"), dataset.rows("train")])[:GOLDEN_IMAGES]
     try:
         bundle = export(
@@ -238,15 +239,15 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
             golden_images=material.pixels.read(golden_rows),
             metrics={
                 "validation": validation,
-                "calibration": calibrated.figures,
-                "confusion": calibrated.confusion,
+                "calibration": found.figures if found else None,
+                "confusion": found.confusion if found else None,
             },
             data={key: run.document["data"][key] for key in ("name", "fingerprint", "counts")},
             weights=run.document.get("weights"),
             out=run.path / "bundle",
             replace=True,
             graph=calibrated.graph,
-            experience=calibrated.experience,
+            experience=found.experience if found else None,
         )
     except UserError as error:  # answers that are not finite, from a loss that was
         raise Diverged(str(error)) from None
@@ -266,7 +267,7 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
         "macs": bundle.card["macs"],
         "validation": validation,
         "collapsed": _collapsed(best, dataset),
-        "calibration": calibrated.figures,
+        "calibration": found.figures if found else None,
     }
     return run.update(status="done", results=results)
 

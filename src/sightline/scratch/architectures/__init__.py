@@ -18,7 +18,7 @@ from sightline.scratch.architectures.resnet import cifar_resnet, imagenet_resnet
 from sightline.scratch.architectures.vgg import DEPTHS, alexnet, vgg
 from sightline.scratch.network import Network
 
-__all__ = ["NETWORKS", "make"]
+__all__ = ["NETWORKS", "make", "usual_size"]
 
 CIFAR = (3, 5, 7, 9, 18)
 
@@ -75,28 +75,49 @@ def _alexnet(wanted: _Wanted) -> Network:
     return alexnet(*wanted.both, small=wanted.small, paper=wanted.paper)
 
 
-# Each with its options and their defaults
-NETWORKS: dict[str, tuple[Build, dict[str, str | float]]] = {
-    "lenet": (_lenet, {}),
-    "inception_small": (_inception_small, {}),
-    **{f"resnet{6 * n + 2}": (partial(_cifar, n), {"shortcut": "A"}) for n in (*CIFAR, 200)},
-    **{f"plain{6 * n + 2}": (partial(_cifar, n), {"shortcut": "none"}) for n in CIFAR},
-    "resnet18": (partial(_imagenet, (2, 2, 2, 2), 1), {"shortcut": "B"}),
-    "resnet34": (partial(_imagenet, (3, 4, 6, 3), 1), {"shortcut": "B"}),
-    "resnet50": (partial(_imagenet, (3, 4, 6, 3), 4), {"shortcut": "B"}),
-    "resnet101": (partial(_imagenet, (3, 4, 23, 3), 4), {"shortcut": "B"}),
-    "resnet152": (partial(_imagenet, (3, 8, 36, 3), 4), {"shortcut": "B"}),
-    "plain18": (partial(_imagenet, (2, 2, 2, 2), 1), {"shortcut": "none"}),
-    "plain34": (partial(_imagenet, (3, 4, 6, 3), 1), {"shortcut": "none"}),
-    "googlenet": (_googlenet, {"width": 1.0}),
-    "googlenet_small": (_googlenet, {"width": 0.25}),
-    "googlenet_naive": (partial(_googlenet, naive=True), {"width": 1.0}),
-    "mobilenet_v1": (partial(_mobilenet, mobilenet_v1), {"width": 1.0}),
-    "mobilenet_v2": (partial(_mobilenet, mobilenet_v2), {"width": 1.0}),
-    "alexnet": (_alexnet, {}),
-    **{f"vgg{layers}": (partial(_vgg, layers, False), {}) for layers in DEPTHS},
-    **{f"vgg{layers}_bn": (partial(_vgg, layers, True), {}) for layers in DEPTHS},
+@dataclass(frozen=True)
+class _Known:
+    """How a network is built, its options with their defaults, and the side of the pictures it was made for."""
+
+    build: Build
+    options: dict[str, str | float]
+    size: int
+
+
+def _small(build: Build, **options: str | float) -> _Known:
+    return _Known(build, options, 32)
+
+
+def _large(build: Build, **options: str | float) -> _Known:
+    return _Known(build, options, 224)
+
+
+NETWORKS = {
+    "lenet": _Known(_lenet, {}, 28),
+    "inception_small": _small(_inception_small),
+    **{f"resnet{6 * n + 2}": _small(partial(_cifar, n), shortcut="A") for n in (*CIFAR, 200)},
+    **{f"plain{6 * n + 2}": _small(partial(_cifar, n), shortcut="none") for n in CIFAR},
+    "resnet18": _large(partial(_imagenet, (2, 2, 2, 2), 1), shortcut="B"),
+    "resnet34": _large(partial(_imagenet, (3, 4, 6, 3), 1), shortcut="B"),
+    "resnet50": _large(partial(_imagenet, (3, 4, 6, 3), 4), shortcut="B"),
+    "resnet101": _large(partial(_imagenet, (3, 4, 23, 3), 4), shortcut="B"),
+    "resnet152": _large(partial(_imagenet, (3, 8, 36, 3), 4), shortcut="B"),
+    "plain18": _large(partial(_imagenet, (2, 2, 2, 2), 1), shortcut="none"),
+    "plain34": _large(partial(_imagenet, (3, 4, 6, 3), 1), shortcut="none"),
+    "googlenet": _large(_googlenet, width=1.0),
+    "googlenet_small": _large(_googlenet, width=0.25),
+    "googlenet_naive": _large(partial(_googlenet, naive=True), width=1.0),
+    "mobilenet_v1": _large(partial(_mobilenet, mobilenet_v1), width=1.0),
+    "mobilenet_v2": _large(partial(_mobilenet, mobilenet_v2), width=1.0),
+    "alexnet": _large(_alexnet),
+    **{f"vgg{layers}": _large(partial(_vgg, layers, False)) for layers in DEPTHS},
+    **{f"vgg{layers}_bn": _large(partial(_vgg, layers, True)) for layers in DEPTHS},
 }
+
+
+def usual_size(name: str) -> int:
+    """The side, in pixels, of the pictures that the network of full name `name` was made for; UserError as `make`'s."""
+    return _known(name).size
 
 
 def make(
@@ -106,19 +127,24 @@ def make(
 
     UserError, with the nearest name, when there is no such network, option or value.
     """
+    known = _known(name)
     base, _, wishes = name.partition(":")
+    given = dict(known.options)
+    for wish in wishes.split(",") if wishes else ():
+        option, _, text = (part.strip() for part in wish.partition("="))
+        if option not in given:
+            raise UserError(f'{base} has no option "{named(option)}" in NumPy: it has {", ".join(given) or "none"}')
+        given[option] = _value(base, option, text, known.options[option])
+    return known.build(_Wanted(classes, channels, size, small, paper), **given)
+
+
+def _known(name: str) -> _Known:
+    base = name.partition(":")[0]
     if base not in NETWORKS:
         raise UserError(
             f'no network "{named(base)}" in NumPy{closest(base, NETWORKS) or ":"} there are {", ".join(NETWORKS)}'
         )
-    build, options = NETWORKS[base]
-    given = dict(options)
-    for wish in wishes.split(",") if wishes else ():
-        option, _, text = (part.strip() for part in wish.partition("="))
-        if option not in options:
-            raise UserError(f'{base} has no option "{named(option)}" in NumPy: it has {", ".join(options) or "none"}')
-        given[option] = _value(base, option, text, options[option])
-    return build(_Wanted(classes, channels, size, small, paper), **given)
+    return NETWORKS[base]
 
 
 def _value(name: str, option: str, text: str, default: str | float) -> str | float:

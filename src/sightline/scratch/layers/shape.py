@@ -58,14 +58,15 @@ class SamePad(Layer):
         """[N, H, W, C] to such a size that windows give [N, H / stride, W / stride], rounded up."""
         (x,) = inputs
         self._saved = x.shape if training else None
-        return np.pad(x, [(0, 0), self._sides(x.shape[1]), self._sides(x.shape[2]), (0, 0)])
+        return np.pad(x, [(0, 0), self.sides(x.shape[1]), self.sides(x.shape[2]), (0, 0)])
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """What is within, [N, H, W, C]."""
         _, h, w, _ = self._take()
-        (top, _), (left, _) = self._sides(h), self._sides(w)
+        (top, _), (left, _) = self.sides(h), self.sides(w)
         return (dy[:, top : top + h, left : left + w],)
 
-    def _sides(self, length: int) -> Pair:
+    def sides(self, length: int) -> Pair:
+        """Zeros before and after a side of `length`."""
         total = max((-(-length // self.stride) - 1) * self.stride + self.kernel - length, 0)
         return total // 2, total - total // 2

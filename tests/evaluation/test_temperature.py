@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from sightline.training.temperature import fit_temperature
+from sightline.evaluation.temperature import fit_temperature
 
 
 def drawn(count: int, true: float, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
