@@ -42,7 +42,7 @@ def exported(name: str, path: Path) -> Bundle:
     import torch
     from torch import nn
 
-    from sightline.exporting import export
+    from sightline.exporting.onnx import export
     from sightline.models import create
 
     torch.manual_seed(0)

@@ -14,8 +14,7 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.data.preprocess import Preprocess
-from sightline.exporting import export
-from sightline.exporting.onnx import check_parity, kept_graph, to_onnx, with_head
+from sightline.exporting.onnx import check_parity, export, kept_graph, to_onnx, with_head
 from sightline.models import ARCHITECTURES, Network, create
 from sightline.models.resnet import Pad
 from sightline.models.weights import load_weights

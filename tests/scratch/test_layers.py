@@ -12,49 +12,36 @@ import torch
 
 from sightline import api
 from sightline.core.errors import UserError
+from sightline.core.stopping import Interrupted
 from sightline.models import create
+from sightline.scratch import layers
 from sightline.scratch.architectures import NETWORKS, make
 from sightline.scratch.bundles import from_bundle
-from sightline.scratch.fit import fit
+from sightline.scratch.fit import Epoch, fit
 from sightline.scratch.functional import cross_entropy
-from sightline.scratch.gradients import LIMIT, check_layer, check_network
+from sightline.scratch.gradients import LIMIT, check_layer
 from sightline.scratch.layers import (
     Add,
-    AveragePool,
     BatchNorm,
-    Concatenate,
     Convolution,
     Dropout,
-    Flatten,
     GlobalPool,
     Layer,
     Linear,
-    LocalResponseNorm,
-    MaxPool,
-    Pad,
     Relu,
-    SamePad,
 )
 from sightline.scratch.network import PICTURES, Network
 from sightline.scratch.optim import SGD, Adam, one_cycle, steps_down
 from sightline.scratch.pictures import normalised
+from sightline.scratch.proof import cases, prove_layers, prove_networks
 from tests.weights import write_weights
 
 RANDOM = np.random.default_rng(0)
-LAYERS: list[tuple[Layer, tuple[tuple[int, ...], ...]]] = [
-    (Convolution(4, 6, 3, 2, 1, groups=2, method="im2col"), ((2, 7, 6, 4),)),
-    (Convolution(3, 4, (1, 3), padding=(0, 1), dilation=2, bias=False, method="fft"), ((2, 7, 6, 3),)),
-    (Convolution(5, 5, 3, 1, 1, groups=5, method="im2col"), ((2, 5, 5, 5),)),
-    (Linear(7, 3), ((4, 7),)), (BatchNorm(3), ((4, 5, 5, 3),)), (Relu(), ((3, 4),)), (Relu(slope=0.1), ((3, 4),)),
-    (Relu(top=1.0), ((3, 4),)), (MaxPool(3, 2, 1), ((2, 7, 7, 3),)), (MaxPool(3, 2, ceil=True), ((2, 8, 6, 3),)),
-    (AveragePool(3, 2, 1), ((2, 7, 7, 3),)), (GlobalPool(), ((2, 3, 4, 5),)), (Flatten(), ((2, 3, 4, 5),)),
-    (Dropout(0.5), ((6, 6),)), (LocalResponseNorm(5), ((2, 3, 3, 9),)), (Add(), ((2, 3, 3, 2),) * 3),
-    (Concatenate(), ((2, 3, 3, 2), (2, 3, 3, 4))), (Pad(3, 8, 2), ((2, 5, 5, 3),)), (SamePad(3, 2), ((2, 6, 5, 3),)),
-]  # fmt: skip
 
 
-@pytest.mark.parametrize(("layer", "shapes"), LAYERS, ids=lambda one: type(one).__name__)
-def test_gradients_of_each_layer(layer: Layer, shapes: tuple[tuple[int, ...], ...]) -> None:
+@pytest.mark.parametrize("name", cases())
+def test_gradients_of_each_layer(name: str) -> None:
+    layer, shapes = cases()[name]
     layer.initialise(np.random.default_rng(0))
     for parameter in layer.parameters.values():  # away from where they begin
         parameter += 0.3 * RANDOM.standard_normal(parameter.shape)
@@ -68,6 +55,11 @@ def test_gradients_of_each_layer(layer: Layer, shapes: tuple[tuple[int, ...], ..
         np.testing.assert_array_equal(one, kept)
 
 
+def test_every_kind_of_layer_is_checked() -> None:
+    checked = {type(layer) for layer, _ in cases().values()}
+    assert checked == {one for one in vars(layers).values() if isinstance(one, type) and one is not Layer}
+
+
 def test_a_wrong_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = Convolution(2, 3, 3)
     layer.initialise(np.random.default_rng(0))
@@ -78,12 +70,10 @@ def test_a_wrong_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checked["weight"] < LIMIT
 
 
-@pytest.mark.parametrize("name", ["lenet", "resnet20", "plain20", "inception_small"])
-def test_gradients_of_whole_networks(name: str) -> None:
-    network = make(name, classes=4, size=32, small=True)
-    network.initialise(0)
-    for one in check_network(network, RANDOM.standard_normal((3, 32, 32, 3)), np.array([0, 1, 3])):
-        assert one.error < LIMIT, one
+def test_gradients_of_whole_networks() -> None:
+    for proof in prove_networks():
+        assert proof.holds, proof.worst
+    assert {proof.name: proof.holds for proof in prove_layers(1)} == dict.fromkeys(cases(), True)
 
 
 def twin(name: str, seed: int = 0, **how: Any) -> tuple[torch.nn.Module, Network]:
@@ -189,8 +179,8 @@ def test_eight_pictures_are_learnt_by_heart() -> None:
     np.testing.assert_array_equal(network.predict(pictures, batch_size=3).argmax(1), labels)
 
 
-def trained(epochs: int, file: Path | None, stop: int | None = None) -> dict[str, np.ndarray]:
-    """What a small network with batch norm and dropout has learnt, interrupted after epoch `stop`."""
+def trained(epochs: int, file: Path | None, stop: int | None = None) -> tuple[dict[str, np.ndarray], list[Epoch]]:
+    """What a small network with batch norm and dropout has learnt, asked to stop after `stop` steps of 4 an epoch."""
     network = Network()
     network.add("conv", Convolution(1, 4, 3))
     network.add("norm", BatchNorm(4))
@@ -201,22 +191,23 @@ def trained(epochs: int, file: Path | None, stop: int | None = None) -> dict[str
     network.initialise(1)
     random = np.random.default_rng(5)
     pictures, labels = random.standard_normal((50, 8, 8, 1)).astype(np.float32), random.integers(0, 3, 50)
-
-    def ended(number: int, _: Any) -> None:
-        if number == stop:
-            raise KeyboardInterrupt
-
-    fit(network, pictures, labels, epochs=epochs, optimizer=Adam(weight_decay=0.01), schedule=one_cycle(0.01, 4 * 4),
-        batch_size=16, checkpoint=file, ended=ended)  # fmt: skip
-    return network.state()
+    steps = iter(range(1, 1000))
+    history = fit(
+        network, pictures, labels, epochs=epochs, optimizer=Adam(weight_decay=0.01), schedule=one_cycle(0.01, 4 * 4),
+        batch_size=16, checkpoint=file, stop=lambda: next(steps) == stop,
+    )  # fmt: skip
+    return network.state(), history
 
 
-def test_what_goes_on_ends_as_what_was_never_interrupted(tmp_path: Path) -> None:
-    whole = trained(4, None)
-    with pytest.raises(KeyboardInterrupt):
-        trained(4, tmp_path / "c.safetensors", stop=2)
+@pytest.mark.parametrize("stop", [1, 3, 4, 10, 15])
+def test_what_goes_on_ends_as_what_was_never_interrupted(stop: int, tmp_path: Path) -> None:
+    whole, history = trained(4, None)
+    with pytest.raises(Interrupted):
+        trained(4, tmp_path / "c.safetensors", stop=stop)
     assert [file.name for file in tmp_path.iterdir()] == ["c.safetensors"]
-    again = trained(4, tmp_path / "c.safetensors")
+    again, later = trained(4, tmp_path / "c.safetensors")
+    assert later == history
+    assert len(history) == 4
     for name, value in whole.items():
         np.testing.assert_array_equal(again[name], value, err_msg=name)
 

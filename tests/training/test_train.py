@@ -243,7 +243,7 @@ def test_training_works_outside_the_main_thread(digits: Dataset, tmp_path: Path)
 SUICIDAL = """
 import json, os, signal, sys
 from pathlib import Path
-import sightline.exporting, sightline.training
+import sightline.exporting.onnx, sightline.training
 from sightline.cli import run
 from sightline.training.loop import Training
 

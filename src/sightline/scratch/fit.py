@@ -94,13 +94,13 @@ def fit(
                 at.right += int((logits.argmax(1) == labels[rows]).sum())
                 at.seconds += time.perf_counter() - began
                 advance(len(rows), epoch=str(number + 1), **at.shown())
-                if stop() and at.steps < per_epoch:
+                if at.steps < per_epoch and stop():
                     _leave(network, optimizer, at, checkpoint)
             at = _Standing([*at.history, Epoch(at.loss / len(order), at.right / len(order), at.seconds)])
             ended(number + 1, at.history[-1])
             if checkpoint:
                 _keep(network, optimizer, at, checkpoint)
-            if stop() and number + 1 < epochs:
+            if number + 1 < epochs and stop():
                 _leave(network, optimizer, at, checkpoint)
     return at.history
 
