@@ -4,13 +4,12 @@
 changes what it is given.
 """
 
+from sightline.scratch.functional.by_columns import col2im, im2col
 from sightline.scratch.functional.convolution import (
     Gradients,
     Method,
-    col2im,
     convolution,
     convolution_gradients,
-    im2col,
 )
 from sightline.scratch.functional.geometry import Geometry, Pair, padded, windows
 from sightline.scratch.functional.loss import cross_entropy, softmax

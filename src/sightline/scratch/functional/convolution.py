@@ -23,9 +23,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from sightline.core.errors import UserError
-from sightline.scratch.functional import by_fft, by_loops
-from sightline.scratch.functional.geometry import Geometry, Pair, padded, tap, windows
-from sightline.scratch.functional.slices import in_slices
+from sightline.scratch.functional import by_columns, by_fft, by_loops
+from sightline.scratch.functional.geometry import Geometry, Pair
+from sightline.scratch.functional.slices import column_sums, rows
 
 Method = Literal["auto", "im2col", "fft", "loops"]
 MEASURED = 8  # pictures at most on which `auto` compares
@@ -66,7 +66,7 @@ def convolution_gradients(
         raise UserError(f"gradients {list(dy.shape)} are not of outputs {[len(x), *places, len(weight)]}")
     backward = _backward(_chosen(method, x, weight, geometry, places))
     dx, dweight = backward(dy, x, weight, geometry, input_too)
-    return Gradients(dx, dweight, dy.sum((0, 1, 2)))
+    return Gradients(dx, dweight, column_sums(rows(dy)))
 
 
 def check(x: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Pair:
@@ -82,97 +82,6 @@ def check(x: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Pa
     return geometry.places((x[1], x[2]), (weight[1], weight[2]))
 
 
-def im2col(x: np.ndarray, kernel: Pair, geometry: Geometry) -> np.ndarray:
-    """Every window of `x` as a row: [G, N * P * Q, R * S * C/G]. A convolution is then one product of matrices."""
-    view = windows(padded(x, geometry.padding), kernel, geometry)
-    g, n, p, q, r, s, c = view.shape
-    return view.reshape(g, n * p * q, r * s * c)
-
-
-def col2im(columns: np.ndarray, shape: tuple[int, ...], kernel: Pair, geometry: Geometry) -> np.ndarray:
-    """The transpose of `im2col`: rows laid back as windows of a picture of `shape` [N, H, W, C], overlaps added."""
-    n, h, w, c = shape
-    down, across = geometry.padding
-    places = geometry.places((h, w), kernel)
-    laid = columns.reshape(geometry.groups, n, *places, *kernel, c // geometry.groups)
-    out = np.zeros((n, h + 2 * down, w + 2 * across, c), columns.dtype)
-    of_groups = out.reshape(*out.shape[:3], geometry.groups, -1)
-    for r in range(kernel[0]):
-        for s in range(kernel[1]):
-            of_groups[tap(r, s, places, geometry)] += np.moveaxis(laid[:, :, :, :, r, s], 0, 3)
-    return out[:, down : down + h, across : across + w]
-
-
-def _by_columns(x: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Forward by `im2col`, some pictures at a time, as their columns take many times their room."""
-    k, r, s, c = weight.shape
-    g = geometry.groups
-    places = geometry.places((x.shape[1], x.shape[2]), (r, s))
-    y = np.empty((len(x), *places, k), np.result_type(x, weight))
-    if _is_depthwise(weight, geometry):
-        taps = weight[..., 0].transpose(1, 2, 0)  # [R, S, K]
-
-        def work(part: slice) -> None:
-            of = padded(x[part], geometry.padding)
-            out = y[part]
-            out[:] = 0
-            for down in range(r):
-                for across in range(s):
-                    out += of[tap(down, across, places, geometry)] * taps[down, across]
-    else:
-        matrix = weight.reshape(g, k // g, r * s * c).transpose(0, 2, 1)
-
-        def work(part: slice) -> None:
-            columns = im2col(x[part], (r, s), geometry)
-            if g == 1:
-                np.matmul(columns[0], matrix[0], out=y[part].reshape(-1, k))
-            else:
-                product = (columns @ matrix).transpose(1, 0, 2)  # [rows, G, K/G]
-                y[part].reshape(-1, g, k // g)[:] = product
-
-    in_slices(work, len(x), places[0] * places[1] * r * s * c * g * x.itemsize)
-    return y
-
-
-def _by_columns_back(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, input_too: bool
-) -> tuple[np.ndarray | None, np.ndarray]:
-    k, r, s, c = weight.shape
-    g = geometry.groups
-    places = (dy.shape[1], dy.shape[2])
-    dx = np.empty(x.shape, dy.dtype) if input_too else None
-    depthwise = _is_depthwise(weight, geometry)
-    taps = weight[..., 0].transpose(1, 2, 0)
-    matrix = weight.reshape(g, k // g, r * s * c)
-
-    def by_taps(part: slice) -> np.ndarray:
-        of, out = padded(x[part], geometry.padding), dy[part]
-        pixels = [((i, j), tap(i, j, places, geometry)) for i in range(r) for j in range(s)]
-        dweight = np.stack([np.einsum("npqk,npqk->k", of[where], out) for _, where in pixels])
-        if dx is not None:
-            into = np.zeros(of.shape, dy.dtype)
-            for place, where in pixels:
-                into[where] += out * taps[place]
-            down, across = geometry.padding
-            dx[part] = into[:, down : down + x.shape[1], across : across + x.shape[2]]
-        return dweight.T.reshape(weight.shape)
-
-    def by_matrices(part: slice) -> np.ndarray:
-        columns = im2col(x[part], (r, s), geometry)
-        out = dy[part].reshape(-1, g, k // g).transpose(1, 0, 2)  # [G, rows, K/G]
-        if dx is not None:
-            dx[part] = col2im(out @ matrix, x[part].shape, (r, s), geometry)
-        return (out.transpose(0, 2, 1) @ columns).reshape(weight.shape)
-
-    parts = in_slices(by_taps if depthwise else by_matrices, len(x), places[0] * places[1] * r * s * c * g * x.itemsize)
-    return dx, sum(parts[1:], parts[0]) if parts else np.zeros_like(weight)
-
-
-def _is_depthwise(weight: np.ndarray, geometry: Geometry) -> bool:
-    """Whether each kernel sees one channel of its own: then sums of shifted pictures beat many tiny matrices."""
-    return weight.shape[3] == 1 and len(weight) == geometry.groups > 1
-
-
 Forward = Callable[[np.ndarray, np.ndarray, Geometry], np.ndarray]
 Backward = Callable[
     [np.ndarray, np.ndarray, np.ndarray, Geometry, bool], tuple[np.ndarray | None, np.ndarray]
@@ -180,11 +89,11 @@ Backward = Callable[
 
 
 def _forward(method: str) -> Forward:
-    return {"im2col": _by_columns, "fft": by_fft.forward, "loops": by_loops.forward}[method]
+    return {"im2col": by_columns.forward, "fft": by_fft.forward, "loops": by_loops.forward}[method]
 
 
 def _backward(method: str) -> Backward:
-    return {"im2col": _by_columns_back, "fft": by_fft.backward, "loops": by_loops.backward}[method]
+    return {"im2col": by_columns.backward, "fft": by_fft.backward, "loops": by_loops.backward}[method]
 
 
 def _chosen(method: Method, x: np.ndarray, weight: np.ndarray, geometry: Geometry, places: Pair) -> str:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sightline.scratch.functional.slices import column_sums, in_rows, rows
+
 
 class Normed(NamedTuple):
     """A batch normalised in training: `y` itself, what the gradients need, and the batch's `mean` and `variance`."""
@@ -19,13 +21,24 @@ class Normed(NamedTuple):
 
 def batch_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: float) -> Normed:
     """`x` [..., C] with mean 0 and variance 1 in each channel over all the rest, then `scale` and `shift` [C]."""
-    axes = tuple(range(x.ndim - 1))
-    mean = x.mean(axes)
-    unit = x - mean
-    variance = _products(unit, unit) / (x.size // x.shape[-1])
+    of = rows(x)
+    mean = np.add.reduce(in_rows(lambda part: column_sums(of[part]), of)) / len(of)
+    unit, y = np.empty(of.shape, x.dtype), np.empty(of.shape, x.dtype)
+
+    def centre(part: slice) -> np.ndarray:
+        np.subtract(of[part], mean, out=unit[part])
+        return np.einsum("nc,nc->c", unit[part], unit[part])
+
+    variance = np.add.reduce(in_rows(centre, of)) / len(of)
     inverse = 1 / np.sqrt(variance + epsilon)
-    unit *= inverse
-    return Normed(unit * scale + shift, unit, inverse, mean, variance)
+
+    def scaled(part: slice) -> None:
+        unit[part] *= inverse
+        np.multiply(unit[part], scale, out=y[part])
+        y[part] += shift
+
+    in_rows(scaled, of)
+    return Normed(y.reshape(x.shape), unit.reshape(x.shape), inverse, mean, variance)
 
 
 def batch_norm_gradients(
@@ -38,18 +51,19 @@ def batch_norm_gradients(
 
         dx = scale / sd * (dy - mean(dy) - u * mean(dy * u)).
     """
-    axes = tuple(range(dy.ndim - 1))
-    count = dy.size // dy.shape[-1]
-    dshift, dscale = dy.sum(axes), _products(dy, normed.unit)
-    dx = dy - dshift / count
-    dx -= normed.unit * (dscale / count)
-    dx *= scale * normed.inverse
-    return dx, dscale, dshift
+    of, unit = rows(dy), rows(normed.unit)
+    sums = in_rows(lambda part: (column_sums(of[part]), np.einsum("nc,nc->c", of[part], unit[part])), of)
+    dshift, dscale = (np.add.reduce(found) for found in zip(*sums, strict=True))
+    dx = np.empty(of.shape, dy.dtype)
 
+    def back(part: slice) -> None:
+        np.multiply(unit[part], dscale / len(of), out=dx[part])
+        np.subtract(of[part], dx[part], out=dx[part])
+        dx[part] -= dshift / len(of)
+        dx[part] *= scale * normed.inverse
 
-def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The sum of a * b over all but the channels, [C], without writing a * b down."""
-    return np.einsum("nc,nc->c", a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]))
+    in_rows(back, of)
+    return dx.reshape(dy.shape), dscale, dshift
 
 
 def fixed_norm(
@@ -57,9 +71,15 @@ def fixed_norm(
 ) -> np.ndarray:
     """`x` [..., C] by the `mean` and `variance` that training kept: a straight line for every channel."""
     slope = scale / np.sqrt(variance + epsilon)
-    y = x * slope
-    y += shift - mean * slope
-    return y
+    of, offset = rows(x), shift - mean * slope
+    y = np.empty(of.shape, x.dtype)
+
+    def line(part: slice) -> None:
+        np.multiply(of[part], slope, out=y[part])
+        y[part] += offset
+
+    in_rows(line, of)
+    return y.reshape(x.shape)
 
 
 def fixed_norm_gradients(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sightline.core.errors import UserError
+from sightline.scratch.functional.slices import in_rows, rows
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -26,12 +27,22 @@ def linear_gradients(
 
 def relu(x: np.ndarray, slope: float = 0.0) -> np.ndarray:
     """`x` where it is positive, elsewhere `slope` times it (0: ReLU, else leaky)."""
-    return np.maximum(x, 0) if slope == 0 else np.where(x > 0, x, slope * x)
+    if slope:
+        return np.where(x > 0, x, slope * x)
+    of = rows(x)
+    y = np.empty(of.shape, x.dtype)
+    in_rows(lambda part: np.maximum(of[part], 0, out=y[part]), of)
+    return y.reshape(x.shape)
 
 
 def relu_gradient(dy: np.ndarray, y: np.ndarray, slope: float = 0.0) -> np.ndarray:
     """What `dy` means for the input whose answer was `y`; its sign is the input's. At 0 it is `slope`."""
-    return dy * (y > 0) if slope == 0 else np.where(y > 0, dy, slope * dy)
+    if slope:
+        return np.where(y > 0, dy, slope * dy)
+    of, answers = rows(dy), rows(y)
+    dx = np.empty(of.shape, dy.dtype)
+    in_rows(lambda part: np.multiply(of[part], answers[part] > 0, out=dx[part]), of)
+    return dx.reshape(dy.shape)
 
 
 def clipped_relu(x: np.ndarray, top: float) -> np.ndarray:
@@ -62,7 +73,16 @@ def add(*parts: np.ndarray) -> np.ndarray:
             f"a sum needs answers of one shape, not {' and '.join(map(str, shapes))}: let the shortcut change its "
             "channels and stride by a 1 x 1 convolution"
         )
-    return np.sum(parts, 0) if len(parts) > 2 else parts[0] + parts[1]
+    first, *others = map(rows, parts)
+    total = np.empty(first.shape, np.result_type(*parts))
+
+    def add_up(part: slice) -> None:
+        total[part] = first[part]
+        for other in others:
+            total[part] += other[part]
+
+    in_rows(add_up, first)
+    return total.reshape(parts[0].shape)
 
 
 def concatenate(*parts: np.ndarray) -> np.ndarray:

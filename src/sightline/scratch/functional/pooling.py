@@ -5,14 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from sightline.scratch.functional.geometry import Geometry, Pair, padded, tap
+from sightline.scratch.functional.slices import in_slices
 
 
 def max_pool(x: np.ndarray, kernel: Pair, geometry: Geometry, *, ceil: bool = False) -> np.ndarray:
     """The largest of each window, [N, P, Q, C]; padding never is. With `ceil` windows may end beyond the edge."""
     of, places = _laid(x, kernel, geometry, ceil, -np.inf)
-    y = of[tap(0, 0, places, geometry)].copy()
-    for r, s in list(np.ndindex(kernel))[1:]:
-        np.maximum(y, of[tap(r, s, places, geometry)], out=y)
+    y = np.empty((len(x), *places, x.shape[3]), x.dtype)
+
+    def work(part: slice) -> None:
+        y[part] = of[part][tap(0, 0, places, geometry)]
+        for r, s in list(np.ndindex(kernel))[1:]:
+            np.maximum(y[part], of[part][tap(r, s, places, geometry)], out=y[part])
+
+    in_slices(work, len(x), _room(of))
     return y
 
 
@@ -22,13 +28,21 @@ def max_pool_gradient(
     """What `dy` means for `x`, whose pooling was `y`: all of it goes to the first largest pixel of each window."""
     of, places = _laid(x, kernel, geometry, ceil, -np.inf)
     into = np.zeros(of.shape, dy.dtype)
-    left = np.ones(y.shape, bool)
-    for r, s in np.ndindex(kernel):
-        place = tap(r, s, places, geometry)
-        here = of[place] == y
-        here &= left
-        into[place] += dy * here
-        left ^= here
+    apart = all(width <= stride for width, stride in zip(kernel, geometry.stride, strict=True))
+
+    def work(part: slice) -> None:
+        left = np.ones(y[part].shape, bool)
+        for r, s in np.ndindex(kernel):
+            place = tap(r, s, places, geometry)
+            here = of[part][place] == y[part]
+            here &= left
+            left ^= here
+            if apart:
+                np.multiply(dy[part], here, out=into[part][place])
+            else:
+                into[part][place] += dy[part] * here
+
+    in_slices(work, len(x), _room(of))
     return _within(into, x, geometry)
 
 
@@ -78,6 +92,11 @@ def _laid(x: np.ndarray, kernel: Pair, geometry: Geometry, ceil: bool, value: fl
             around[axis + 1] = (0, beyond)
             of = np.pad(of, around, constant_values=value)
     return of, (reach[0], reach[1])
+
+
+def _room(of: np.ndarray) -> int:
+    """Bytes of one picture."""
+    return of[:1].nbytes
 
 
 def _within(into: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndarray:

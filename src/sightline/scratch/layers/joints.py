@@ -13,12 +13,12 @@ class Add(Layer):
 
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """Shapes that are one, to the same."""
-        self._saved = len(inputs) if training else None
+        self.saved = len(inputs) if training else None
         return F.add(*inputs)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """The same for each: whatever the branch does, the shortcut hands the gradient on undiminished."""
-        return (dy,) * self._take()
+        return (dy,) * self.take()
 
 
 class Concatenate(Layer):
@@ -26,9 +26,9 @@ class Concatenate(Layer):
 
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, Ci] of each to [N, H, W, sum of Ci]."""
-        self._saved = [x.shape[-1] for x in inputs] if training else None
+        self.saved = [x.shape[-1] for x in inputs] if training else None
         return F.concatenate(*inputs)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """To each its own channels."""
-        return tuple(F.concatenate_gradient(dy, self._take()))
+        return tuple(F.concatenate_gradient(dy, self.take()))

@@ -21,7 +21,7 @@ class Layer(ABC):
         self.parameters: dict[str, np.ndarray] = {}
         self.gradients: dict[str, np.ndarray] = {}
         self.kept: dict[str, np.ndarray] = {}  # what is learnt without a gradient
-        self._saved: Any = None
+        self.saved: Any = None
 
     @abstractmethod
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
@@ -36,9 +36,9 @@ class Layer(ABC):
     def initialise(self, random: np.random.Generator) -> None:  # noqa: B027 - most layers hold nothing
         """Draw the parameters anew, where there are any."""
 
-    def _take(self) -> Any:
+    def take(self) -> Any:
         """What `forward` remembered, which is forgotten."""
-        saved, self._saved = self._saved, None
+        saved, self.saved = self.saved, None
         if saved is None:
             raise RuntimeError(f"{type(self).__name__}.backward before forward(training=True)")
         return saved

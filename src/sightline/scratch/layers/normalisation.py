@@ -36,12 +36,12 @@ class BatchNorm(Layer):
         unbiased = normed.variance * (count / max(count - 1, 1))
         for name, value in (("running_mean", normed.mean), ("running_var", unbiased)):
             self.kept[name] += self.momentum * (value - self.kept[name])
-        self._saved = normed._replace(y=normed.unit)
+        self.saved = normed._replace(y=normed.unit)
         return normed.y
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, H, W, C] to the same."""
-        dx, scale, shift = F.batch_norm_gradients(dy, self._take(), self.parameters["weight"])
+        dx, scale, shift = F.batch_norm_gradients(dy, self.take(), self.parameters["weight"])
         self.gradients = {"weight": scale, "bias": shift}
         return (dx,)
 
@@ -56,9 +56,9 @@ class LocalResponseNorm(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to the same."""
         (x,) = inputs
-        self._saved = x if training else None
+        self.saved = x if training else None
         return F.local_response_norm(x, *self.how)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, H, W, C] to the same."""
-        return (F.local_response_norm_gradient(dy, self._take(), *self.how),)
+        return (F.local_response_norm_gradient(dy, self.take(), *self.how),)

@@ -19,12 +19,12 @@ class Relu(Layer):
         """Any shape to the same."""
         (x,) = inputs
         y = F.relu(x, self.slope) if np.isinf(self.top) else F.clipped_relu(x, self.top)
-        self._saved = y if training else None
+        self.saved = y if training else None
         return y
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """Any shape to the same."""
-        y = self._take()
+        y = self.take()
         if np.isinf(self.top):
             return (F.relu_gradient(dy, y, self.slope),)
         return (F.clipped_relu_gradient(dy, y, self.top),)
@@ -46,9 +46,9 @@ class Dropout(Layer):
         (x,) = inputs
         if not training:
             return x
-        y, self._saved = F.dropout(x, self.rate, self.random)
+        y, self.saved = F.dropout(x, self.rate, self.random)
         return y
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """Any shape to the same."""
-        return (dy * self._take(),)
+        return (dy * self.take(),)

@@ -22,12 +22,12 @@ class MaxPool(Layer):
         """[N, H, W, C] to [N, P, Q, C]."""
         (x,) = inputs
         y = F.max_pool(x, self.kernel, self.geometry, ceil=self.ceil)
-        self._saved = (x, y) if training else None
+        self.saved = (x, y) if training else None
         return y
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, P, Q, C] to [N, H, W, C]."""
-        x, y = self._take()
+        x, y = self.take()
         return (F.max_pool_gradient(dy, x, y, self.kernel, self.geometry, ceil=self.ceil),)
 
 
@@ -42,12 +42,12 @@ class AveragePool(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to [N, P, Q, C]."""
         (x,) = inputs
-        self._saved = x if training else None
+        self.saved = x if training else None
         return F.average_pool(x, self.kernel, self.geometry)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, P, Q, C] to [N, H, W, C]."""
-        return (F.average_pool_gradient(dy, self._take(), self.kernel, self.geometry),)
+        return (F.average_pool_gradient(dy, self.take(), self.kernel, self.geometry),)
 
 
 class GlobalPool(Layer):
@@ -56,9 +56,9 @@ class GlobalPool(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to [N, C]."""
         (x,) = inputs
-        self._saved = x if training else None
+        self.saved = x if training else None
         return F.global_pool(x)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, C] to [N, H, W, C]."""
-        return (F.global_pool_gradient(dy, self._take()),)
+        return (F.global_pool_gradient(dy, self.take()),)

@@ -14,12 +14,12 @@ class Flatten(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to [N, C * H * W]."""
         (x,) = inputs
-        self._saved = x.shape if training else None
+        self.saved = x.shape if training else None
         return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, C * H * W] to [N, H, W, C]."""
-        n, h, w, c = self._take()
+        n, h, w, c = self.take()
         return (np.ascontiguousarray(dy.reshape(n, c, h, w).transpose(0, 2, 3, 1)),)
 
 
@@ -34,7 +34,7 @@ class Pad(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to [N, H / stride, W / stride, K], rounded up."""
         (x,) = inputs
-        self._saved = x.shape if training else None
+        self.saved = x.shape if training else None
         kept = x[:, :: self.stride, :: self.stride]
         y = np.zeros((*kept.shape[:3], self.channels), x.dtype)
         y[..., self.before : self.before + self.channels_in] = kept
@@ -42,7 +42,7 @@ class Pad(Layer):
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, H / stride, W / stride, K] to [N, H, W, C]."""
-        dx = np.zeros(self._take(), dy.dtype)
+        dx = np.zeros(self.take(), dy.dtype)
         dx[:, :: self.stride, :: self.stride] = dy[..., self.before : self.before + self.channels_in]
         return (dx,)
 
@@ -57,12 +57,12 @@ class SamePad(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to such a size that windows give [N, H / stride, W / stride], rounded up."""
         (x,) = inputs
-        self._saved = x.shape if training else None
+        self.saved = x.shape if training else None
         return np.pad(x, [(0, 0), self.sides(x.shape[1]), self.sides(x.shape[2]), (0, 0)])
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """What is within, [N, H, W, C]."""
-        _, h, w, _ = self._take()
+        _, h, w, _ = self.take()
         (top, _), (left, _) = self.sides(h), self.sides(w)
         return (dy[:, top : top + h, left : left + w],)
 

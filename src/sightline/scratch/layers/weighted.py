@@ -36,14 +36,14 @@ class Convolution(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to [N, P, Q, K]."""
         (x,) = inputs
-        self._saved = x if training else None
+        self.saved = x if training else None
         weight, bias = self.parameters["weight"], self.parameters.get("bias")
         return F.convolution(x, weight, bias, self.geometry, method=self.method)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, P, Q, K] to [N, H, W, C]."""
         found = F.convolution_gradients(
-            dy, self._take(), self.parameters["weight"], self.geometry, method=self.method, input_too=inputs_too
+            dy, self.take(), self.parameters["weight"], self.geometry, method=self.method, input_too=inputs_too
         )
         self.gradients = {"weight": found.weight}
         if "bias" in self.parameters:
@@ -68,11 +68,11 @@ class Linear(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, D] to [N, K]."""
         (x,) = inputs
-        self._saved = x if training else None
+        self.saved = x if training else None
         return F.linear(x, self.parameters["weight"], self.parameters["bias"])
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, K] to [N, D]."""
-        dx, weight, bias = F.linear_gradients(dy, self._take(), self.parameters["weight"])
+        dx, weight, bias = F.linear_gradients(dy, self.take(), self.parameters["weight"])
         self.gradients = {"weight": weight, "bias": bias}
         return (dx if inputs_too else None,)
