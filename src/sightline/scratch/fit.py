@@ -20,9 +20,10 @@ from safetensors.numpy import save
 
 from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
+from sightline.core.machine import keeping_freed_memory
 from sightline.core.progress import SILENT, Progress
 from sightline.core.stopping import Interrupted
-from sightline.scratch.functional import cross_entropy
+from sightline.scratch.functional import cross_entropy, one_thread_a_product
 from sightline.scratch.layers import Dropout
 from sightline.scratch.network import Network
 from sightline.scratch.optim import Optimizer, Schedule
@@ -74,7 +75,7 @@ def fit(
         raise UserError(f"{len(pictures)} pictures and {len(labels)} labels: there must be one for each, and some")
     at = _resumed(network, optimizer, checkpoint) if checkpoint and checkpoint.exists() else _Standing()
     per_epoch = math.ceil(len(labels) / batch_size)
-    with progress.task("Training", epochs * len(labels)) as advance:
+    with progress.task("Training", epochs * len(labels)) as advance, one_thread_a_product():
         advance(len(at.history) * len(labels) + at.seen)
         for number in range(len(at.history), epochs):
             order = np.random.default_rng([seed, number]).permutation(len(labels))

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
-from sightline.scratch.functional import softmax
+from sightline.scratch.functional import add, one_thread_a_product, softmax
 from sightline.scratch.layers import Convolution, Layer
 
 PICTURES = "pictures"
@@ -67,7 +67,8 @@ class Network:
         uses = Counter(name for node in self.nodes.values() for name in node.inputs)
         for node in self.nodes.values():
             try:
-                answers[node.name] = node.layer.forward(*(answers[name] for name in node.inputs), training=training)
+                with one_thread_a_product():
+                    answers[node.name] = node.layer.forward(*(answers[name] for name in node.inputs), training=training)
             except UserError as error:
                 raise UserError(f"{node.name}: {error}") from None
             if watch:
@@ -90,10 +91,11 @@ class Network:
             if watch:
                 watch(node.name, dy)
             wanted = input_too or node.inputs != (PICTURES,)
-            found = node.layer.backward(dy, inputs_too=wanted)
+            with one_thread_a_product():
+                found = node.layer.backward(dy, inputs_too=wanted)
             for name, dx in zip(node.inputs, found, strict=True):
                 if dx is not None and (name != PICTURES or input_too):
-                    waiting[name] = waiting[name] + dx if name in waiting else dx
+                    waiting[name] = add(waiting[name], dx) if name in waiting else dx
         return waiting.get(PICTURES)
 
     def predict(self, pictures: np.ndarray, *, batch_size: int = 128) -> np.ndarray:

@@ -42,12 +42,14 @@ from sightline.scratch.functional.pooling import (
     max_pool,
     max_pool_gradient,
 )
+from sightline.scratch.functional.slices import one_thread_a_product
 
 __all__ = [
     "Geometry", "Gradients", "Method", "Normed", "Pair", "add", "average_pool", "average_pool_gradient", "batch_norm",
     "batch_norm_gradients", "clipped_relu", "clipped_relu_gradient", "col2im", "concatenate", "concatenate_gradient",
     "convolution", "convolution_gradients", "cross_entropy", "dropout", "fixed_norm", "fixed_norm_gradients",
     "global_pool", "global_pool_gradient", "im2col", "linear", "linear_gradients", "local_response_norm",
-    "local_response_norm_gradient", "max_pool", "max_pool_gradient", "padded", "relu", "relu_gradient", "softmax",
+    "local_response_norm_gradient", "max_pool", "max_pool_gradient", "one_thread_a_product", "padded", "relu",
+    "relu_gradient", "softmax",
     "windows",
 ]  # fmt: skip

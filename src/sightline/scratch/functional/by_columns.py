@@ -5,13 +5,16 @@ Where each kernel sees one channel of its own there are no matrices worth the na
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from sightline.scratch.functional.geometry import Geometry, Pair, padded, tap, windows
 from sightline.scratch.functional.slices import in_slices
 
 SHORT = 16  # numbers that lie side by side in a window's row, below which they are gathered pixel by pixel
-GROWS = 2.5  # times as many places in the picture as windows, above which gradients are laid back from these
+GROWS = 1.2
 
 
 def im2col(x: np.ndarray, kernel: Pair, geometry: Geometry) -> np.ndarray:
@@ -25,24 +28,45 @@ def im2col(x: np.ndarray, kernel: Pair, geometry: Geometry) -> np.ndarray:
 
 def col2im(columns: np.ndarray, shape: tuple[int, ...], kernel: Pair, geometry: Geometry) -> np.ndarray:
     """The transpose of `im2col`: rows laid back as windows of a picture of `shape` [N, H, W, C], overlaps added."""
+    groups, c = geometry.groups, shape[3] // geometry.groups
+    by_tap = columns.reshape(groups, -1, *kernel, c)
+    return _laid_back(lambda r, s: by_tap[:, :, r, s], shape, kernel, geometry)
+
+
+def _laid_back(
+    pixels: Callable[[int, int], np.ndarray], shape: tuple[int, ...], kernel: Pair, geometry: Geometry
+) -> np.ndarray:
+    """The picture of `shape` that is the sum of all windows, whose `pixels(r, s)` are [G, N * P * Q, C/G].
+
+    One pixel of all windows at a time: then rows of them lie side by side in the picture.
+    """
     n, h, w, c = shape
-    down, across = geometry.padding
+    (down, across), g = geometry.padding, geometry.groups
     places = geometry.places((h, w), kernel)
-    laid = columns.reshape(geometry.groups, n, *places, *kernel, c // geometry.groups)
-    out = np.zeros((n, h + 2 * down, w + 2 * across, c), columns.dtype)
-    of_groups = out.reshape(*out.shape[:3], geometry.groups, -1)
+    out = np.zeros((n, h + 2 * down, w + 2 * across, c), pixels(0, 0).dtype)
     for r, s in np.ndindex(kernel):
-        of_groups[tap(r, s, places, geometry)] += np.moveaxis(laid[:, :, :, :, r, s], 0, 3)
+        found = pixels(r, s).reshape(g, n, *places, c // g)
+        out[tap(r, s, places, geometry)] += found.transpose(1, 2, 3, 0, 4).reshape(n, *places, c)
     return out[:, down : down + h, across : across + w]
 
 
 def forward(x: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Some pictures at a time, as their columns take many times their room."""
-    k, r, s, _ = weight.shape
-    places = geometry.places((x.shape[1], x.shape[2]), (r, s))
-    y = np.empty((len(x), *places, k), np.result_type(x, weight))
+    """Some pictures at a time, of a single one some rows, as columns take many times the room of what they are of."""
+    kernel = weight.shape[1], weight.shape[2]
+    places = geometry.places((x.shape[1], x.shape[2]), kernel)
+    y = np.empty((len(x), *places, len(weight)), np.result_type(x, weight))
     work = _by_taps if is_depthwise(weight, geometry) else _by_matrices
-    in_slices(lambda part: work(x[part], weight, geometry, y[part]), len(x), _room(x, weight, places))
+    within, room = replace(geometry, padding=(0, 0)), _room(x, weight, places)
+    if len(x) == 1:
+        of = padded(x, geometry.padding)
+
+        def rows(part: slice) -> None:
+            last = (part.stop - 1) * geometry.stride[0] + (kernel[0] - 1) * geometry.dilation[0]
+            work(of[:, part.start * geometry.stride[0] : last + 1], weight, within, y[:, part])
+
+        in_slices(rows, places[0], room // places[0])
+    else:
+        in_slices(lambda part: work(padded(x[part], geometry.padding), weight, within, y[part]), len(x), room)
     return y
 
 
@@ -50,14 +74,21 @@ def backward(
     dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, input_too: bool
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """The gradients of x (None without `input_too`) and of the weights."""
-    dx = np.empty(x.shape, dy.dtype) if input_too else None
-    work = _by_taps_back if is_depthwise(weight, geometry) else _by_matrices_back
+    of_weights, of_input = _weights_by_matrices, _input_by_matrices
+    if is_depthwise(weight, geometry):
+        of_weights, of_input = _weights_by_taps, _input_by_taps
+    room = _room(x, weight, (dy.shape[1], dy.shape[2]))
+    parts = in_slices(lambda part: of_weights(dy[part], x[part], weight, geometry), len(x), room)
+    dweight = sum(parts[1:], parts[0]) if parts else np.zeros_like(weight)
+    if not input_too:
+        return None, dweight
+    dx = np.empty(x.shape, dy.dtype)
 
-    def part_of(part: slice) -> np.ndarray:
-        return work(dy[part], x[part], weight, geometry, None if dx is None else dx[part])
+    def lay(part: slice) -> None:
+        dx[part] = of_input(dy[part], x.shape, weight, geometry)
 
-    parts = in_slices(part_of, len(x), _room(x, weight, (dy.shape[1], dy.shape[2])))
-    return dx, sum(parts[1:], parts[0]) if parts else np.zeros_like(weight)
+    in_slices(lay, len(x), 2 * (x[:1].nbytes + dy[:1].nbytes))
+    return dx, dweight
 
 
 def is_depthwise(weight: np.ndarray, geometry: Geometry) -> bool:
@@ -81,60 +112,39 @@ def _by_matrices(x: np.ndarray, weight: np.ndarray, geometry: Geometry, y: np.nd
         y.reshape(-1, g, k // g)[:] = (columns @ matrix).transpose(1, 0, 2)
 
 
-def _by_matrices_back(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, dx: np.ndarray | None
-) -> np.ndarray:
+def _weights_by_matrices(dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.ndarray:
+    g, k = geometry.groups, len(weight)
+    out = dy.reshape(-1, g, k // g).transpose(1, 2, 0)
+    return (out @ im2col(x, weight.shape[1:3], geometry)).reshape(weight.shape)
+
+
+def _input_by_matrices(dy: np.ndarray, shape: tuple[int, ...], weight: np.ndarray, geometry: Geometry) -> np.ndarray:
     k, r, s, c = weight.shape
     g = geometry.groups
-    out = dy.reshape(-1, g, k // g).transpose(1, 0, 2)  # [G, rows, K/G]
-    if dx is not None:
-        turned = _turned(weight, geometry, dy.shape, x.shape)
-        if turned:
-            _by_matrices(dy, *turned, dx)
-        else:
-            dx[:] = col2im(out @ weight.reshape(g, k // g, r * s * c), x.shape, (r, s), geometry)
-    return (out.transpose(0, 2, 1) @ im2col(x, (r, s), geometry)).reshape(weight.shape)
-
-
-def _turned(
-    weight: np.ndarray, geometry: Geometry, dy: tuple[int, ...], x: tuple[int, ...]
-) -> tuple[np.ndarray, Geometry] | None:
-    """The convolution of dy that gives dx: kernels turned around, their channels in and out exchanged.
-
-    Without strides a pixel (i, j) met weight (r, s) in the window at (i - r, j - s), so dx is dy, in a frame, under the
-    kernels turned around. None where that is not so, or means many more products than laying windows back.
-    """
-    k, *kernel, c = weight.shape
-    g = geometry.groups
-    frame = [d * (width - 1) - pad for d, width, pad in zip(geometry.dilation, kernel, geometry.padding, strict=True)]
-    if geometry.stride != (1, 1) or min(frame) < 0 or x[1] * x[2] > GROWS * dy[1] * dy[2]:
-        return None
-    by_group = weight[:, ::-1, ::-1].reshape(g, k // g, *kernel, c)
-    exchanged = by_group.transpose(0, 4, 2, 3, 1).reshape(g * c, *kernel, k // g)
-    return exchanged, Geometry((1, 1), (frame[0], frame[1]), geometry.dilation, g)
+    out = dy.reshape(-1, g, k // g).transpose(1, 0, 2)
+    by_tap = weight.reshape(g, k // g, r, s, c)
+    return _laid_back(lambda i, j: out @ by_tap[:, :, i, j], (len(dy), *shape[1:]), (r, s), geometry)
 
 
 def _by_taps(x: np.ndarray, weight: np.ndarray, geometry: Geometry, y: np.ndarray) -> None:
-    kernel = weight.shape[1], weight.shape[2]
-    of, places = padded(x, geometry.padding), (y.shape[1], y.shape[2])
+    places = y.shape[1], y.shape[2]
     y[:] = 0
-    for r, s in np.ndindex(kernel):
-        y += of[tap(r, s, places, geometry)] * weight[:, r, s, 0]
+    for r, s in np.ndindex(weight.shape[1:3]):
+        y += x[tap(r, s, places, geometry)] * weight[:, r, s, 0]
 
 
-def _by_taps_back(
-    dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, dx: np.ndarray | None
-) -> np.ndarray:
-    kernel = weight.shape[1], weight.shape[2]
+def _weights_by_taps(dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry) -> np.ndarray:
     of, places = padded(x, geometry.padding), (dy.shape[1], dy.shape[2])
     dweight = np.empty(weight.shape, dy.dtype)
-    into = None if dx is None else np.zeros(of.shape, dy.dtype)
-    for r, s in np.ndindex(kernel):
-        where = tap(r, s, places, geometry)
-        dweight[:, r, s, 0] = np.einsum("npqk,npqk->k", of[where], dy)
-        if into is not None:
-            into[where] += dy * weight[:, r, s, 0]
-    if dx is not None and into is not None:
-        down, across = geometry.padding
-        dx[:] = into[:, down : down + x.shape[1], across : across + x.shape[2]]
+    for r, s in np.ndindex(weight.shape[1:3]):
+        dweight[:, r, s, 0] = np.einsum("npqk,npqk->k", of[tap(r, s, places, geometry)], dy)
     return dweight
+
+
+def _input_by_taps(dy: np.ndarray, shape: tuple[int, ...], weight: np.ndarray, geometry: Geometry) -> np.ndarray:
+    _, h, w, c = shape
+    (down, across), places = geometry.padding, (dy.shape[1], dy.shape[2])
+    into = np.zeros((len(dy), h + 2 * down, w + 2 * across, c), dy.dtype)
+    for r, s in np.ndindex(weight.shape[1:3]):
+        into[tap(r, s, places, geometry)] += dy * weight[:, r, s, 0]
+    return into[:, down : down + h, across : across + w]

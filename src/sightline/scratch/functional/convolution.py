@@ -25,7 +25,7 @@ import numpy as np
 from sightline.core.errors import UserError
 from sightline.scratch.functional import by_columns, by_fft, by_loops
 from sightline.scratch.functional.geometry import Geometry, Pair
-from sightline.scratch.functional.slices import column_sums, rows
+from sightline.scratch.functional.slices import column_sums, in_rows, rows
 
 Method = Literal["auto", "im2col", "fft", "loops"]
 MEASURED = 8  # pictures at most on which `auto` compares
@@ -53,7 +53,10 @@ def convolution(
     """
     places = check(x.shape, weight.shape, geometry)
     y = _forward(_chosen(method, x, weight, geometry, places))(x, weight, geometry)
-    return y if bias is None else np.add(y, bias, out=y)
+    if bias is not None:
+        of = rows(y)
+        in_rows(lambda part: np.add(of[part], bias, out=of[part]), of)
+    return y
 
 
 def convolution_gradients(

@@ -10,10 +10,10 @@ from sightline.scratch.functional.slices import column_sums, in_rows, rows
 
 
 class Normed(NamedTuple):
-    """A batch normalised in training: `y` itself, what the gradients need, and the batch's `mean` and `variance`."""
+    """A batch normalised in training: `y` itself, x less its `mean`, and 1 / its deviation (for the gradients)."""
 
     y: np.ndarray
-    unit: np.ndarray
+    centred: np.ndarray
     inverse: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
@@ -23,22 +23,21 @@ def batch_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: flo
     """`x` [..., C] with mean 0 and variance 1 in each channel over all the rest, then `scale` and `shift` [C]."""
     of = rows(x)
     mean = np.add.reduce(in_rows(lambda part: column_sums(of[part]), of)) / len(of)
-    unit, y = np.empty(of.shape, x.dtype), np.empty(of.shape, x.dtype)
+    centred, y = np.empty(of.shape, x.dtype), np.empty(of.shape, x.dtype)
 
     def centre(part: slice) -> np.ndarray:
-        np.subtract(of[part], mean, out=unit[part])
-        return np.einsum("nc,nc->c", unit[part], unit[part])
+        np.subtract(of[part], mean, out=centred[part])
+        return np.einsum("nc,nc->c", centred[part], centred[part])
 
     variance = np.add.reduce(in_rows(centre, of)) / len(of)
     inverse = 1 / np.sqrt(variance + epsilon)
 
     def scaled(part: slice) -> None:
-        unit[part] *= inverse
-        np.multiply(unit[part], scale, out=y[part])
+        np.multiply(centred[part], inverse * scale, out=y[part])
         y[part] += shift
 
     in_rows(scaled, of)
-    return Normed(y.reshape(x.shape), unit.reshape(x.shape), inverse, mean, variance)
+    return Normed(y.reshape(x.shape), centred.reshape(x.shape), inverse, mean, variance)
 
 
 def batch_norm_gradients(
@@ -51,19 +50,19 @@ def batch_norm_gradients(
 
         dx = scale / sd * (dy - mean(dy) - u * mean(dy * u)).
     """
-    of, unit = rows(dy), rows(normed.unit)
-    sums = in_rows(lambda part: (column_sums(of[part]), np.einsum("nc,nc->c", of[part], unit[part])), of)
-    dshift, dscale = (np.add.reduce(found) for found in zip(*sums, strict=True))
+    of, centred = rows(dy), rows(normed.centred)
+    sums = in_rows(lambda part: (column_sums(of[part]), np.einsum("nc,nc->c", of[part], centred[part])), of)
+    dshift, along = (np.add.reduce(found) for found in zip(*sums, strict=True))
     dx = np.empty(of.shape, dy.dtype)
 
     def back(part: slice) -> None:
-        np.multiply(unit[part], dscale / len(of), out=dx[part])
+        np.multiply(centred[part], along * normed.inverse**2 / len(of), out=dx[part])
         np.subtract(of[part], dx[part], out=dx[part])
         dx[part] -= dshift / len(of)
         dx[part] *= scale * normed.inverse
 
     in_rows(back, of)
-    return dx.reshape(dy.shape), dscale, dshift
+    return dx.reshape(dy.shape), along * normed.inverse, dshift
 
 
 def fixed_norm(

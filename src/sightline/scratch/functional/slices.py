@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -12,21 +14,34 @@ from threadpoolctl import ThreadpoolController
 
 from sightline.core.machine import cpu_quota
 
-SLICE = 1 << 20  # bytes of what is made on the way, a slice: what a processor's own cache holds
+SLICE = 1 << 22  # bytes of what is made on the way, a slice: of smaller ones Python's threads wait for each other
+WORTH = 1 << 18  # bytes from which on threads gain more than they cost
 Result = TypeVar("Result")
 
 
 def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Result]:
-    """`work` of slices of `count` pictures that make `each` bytes on the way, in order, a thread a processor.
+    """`work` of slices of `count` things that make `each` bytes on the way, in order, a thread a processor.
 
-    The slices, and so the answers to the last bit, depend on the shapes alone.
+    There are as many for each processor. They, and so the answers to the last bit, depend on the shapes and the number
+    of processors alone.
     """
-    at_once = max(1, SLICE // max(each, 1))
-    parts = [slice(start, min(start + at_once, count)) for start in range(0, count, at_once)]
-    if len(parts) < 2 or cpu_quota() == 1:
+    processors, total = _processors(), count * each
+    wanted = math.ceil(total / SLICE / processors) * processors if total > WORTH else 1
+    number = max(1, min(count, wanted))
+    edges = [count * place // number for place in range(number + 1)]
+    parts = [slice(*ends) for ends in itertools.pairwise(edges)]
+    if number == 1 or processors == 1:
         return [work(part) for part in parts]
-    with _blas().limit(limits=1):  # else its threads and ours wait for each other
+    with one_thread_a_product():
         return list(_threads().map(work, parts))
+
+
+def one_thread_a_product() -> ThreadpoolController:
+    """While inside, BLAS multiplies on the thread it is called on.
+
+    Its own threads stay busy waiting for a while after each product, on the processors that ours need.
+    """
+    return _blas().limit(limits=1)
 
 
 def in_rows(work: Callable[[slice], Result], x: np.ndarray) -> list[Result]:
@@ -50,5 +65,10 @@ def _blas() -> ThreadpoolController:
 
 
 @cache
+def _processors() -> int:
+    return cpu_quota()
+
+
+@cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cpu_quota(), thread_name_prefix="scratch")
+    return ThreadPoolExecutor(_processors(), thread_name_prefix="scratch")

@@ -36,7 +36,7 @@ class BatchNorm(Layer):
         unbiased = normed.variance * (count / max(count - 1, 1))
         for name, value in (("running_mean", normed.mean), ("running_var", unbiased)):
             self.kept[name] += self.momentum * (value - self.kept[name])
-        self.saved = normed._replace(y=normed.unit)
+        self.saved = normed._replace(y=normed.centred)
         return normed.y
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
