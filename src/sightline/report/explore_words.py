@@ -1,0 +1,230 @@
+"""What the page of an exploration says: sentences with the picture's own numbers in them.
+
+`document` is that of `explore_page`. Rows, columns and channels are counted from 0, as in NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sightline.core.wording import decimal, percent, whole
+from sightline.report.explore_pictures import decimals, signed
+
+Document = Mapping[str, Any]
+
+
+def number(value: float) -> str:
+    """To three digits, with a real minus sign."""
+    return f"{value:.3g}".replace("e-0", "e-").replace("-", "−") if value else "0"
+
+
+def sides(shape: Sequence[int]) -> str:
+    """Such as 28 × 28 × 16."""
+    return " × ".join(map(str, shape))
+
+
+def several(count: int, one: str, many: str = "") -> str:
+    """The count with its noun."""
+    return f"{whole(count)} {one if count == 1 else many or one + 's'}"
+
+
+def answer(document: Document, pixels: np.ndarray) -> list[str]:
+    """What the network says, and how a pixel becomes what it is given."""
+    names, probabilities = document["classes"], document["probabilities"]
+    first, second = np.argsort(-np.array(probabilities), kind="stable")[:2]
+    height, width, channels = pixels.shape
+    row, column, channel = (int(i) for i in np.unravel_index(pixels.argmax(), pixels.shape))
+    value, mean, deviation = int(pixels.max()), document["mean"][channel], document["deviation"][channel]
+    colour = f" ({COLOURS[channel]})" if channels == 3 else ""
+    said = [
+        f"{document['network']} takes this picture for {names[first]} with a probability of "
+        f"{percent(probabilities[first])}; next comes {names[second]} with {percent(probabilities[second])}.",
+        f"It is given {sides((height, width, channels))} = {whole(pixels.size)} numbers. Each pixel is brought to the "
+        f"range that the network is used to: the {value} at row {row}, column {column}{colour} becomes "
+        f"({value} / 255 − {decimal(mean)}) / {decimal(deviation)} = {signed((value / 255 - mean) / deviation, 2)}.",
+    ]
+    if document["seed"] is not None:
+        said.insert(
+            0, f"This network is untrained: its numbers are drawn (seed {document['seed']}), not learnt. The arithmetic "
+            "below is the same as in a trained one, but what it says of the picture means nothing.",
+        )  # fmt: skip
+    return said
+
+
+def kernels(document: Document) -> list[str]:
+    """What kernels are, and which answers most."""
+    found, arithmetic, product = document["kernels"], document["arithmetic"], document["products"][0]
+    down, across = arithmetic["kernel"]
+    over = arithmetic["before"][2] // arithmetic["groups"]
+    shown, count = len(found["maps"]["channels"]), arithmetic["after"][2]
+    of = "" if shown == count else f" (the {shown} that answer most are shown)"
+    colour = (
+        "A kernel is shown in its colours, where middle grey is 0: a bright edge beside a dark one looks for such an "
+        "edge in the picture. In the maps"
+        if over == 3
+        else "In kernels and maps"
+    )
+    return [
+        f"{found['node']} has {several(count, 'kernel')} of {sides((down, across, over))} numbers{of}. Each is laid on "
+        "every place of the picture, and its map says how well that place looks like it.",
+        f"{colour} amber is positive, blue negative, dark is 0. The strongest answer of all is kernel "
+        f"{product['channel']}'s: {signed(product['answer'], 2)} at row {product['row']}, column {product['column']}.",
+    ]
+
+
+def product(document: Document, one: Document) -> list[str]:
+    """How one number comes about."""
+    patch, kernel = np.array(one["patch"]), np.array(one["kernel"])
+    products = patch * kernel
+    where = np.unravel_index(products.argmax(), products.shape)
+    channels, down, across = patch.shape
+    said = [
+        f"The largest number that {one['node']} answers is in channel {one['channel']} at row {one['row']}, column "
+        f"{one['column']}. The window there covers {sides((down, across))} pixels of "
+        f"{several(channels, 'channel')}: {whole(patch.size)} numbers, each multiplied by the kernel's number at the "
+        "same place.",
+        f"The product that adds most is {number(patch[where])} × {number(kernel[where])} = {number(products[where])}. "
+        f"All {whole(patch.size)} together are {_exact(one['total'])}; with the bias of {_exact(one['bias'])} "
+        f"that is {_exact(one['total'] + one['bias'])}, and the network's own number is {_exact(one['answer'])}.",
+    ]
+    if len(one["shown"]) < channels:
+        rest = sum(one["by_channel"]) - sum(one["by_channel"][channel] for channel in one["shown"])
+        said.append(
+            f"Spelled out are the {len(one['shown'])} channels of {channels} that add or take most; the other "
+            f"{channels - len(one['shown'])} come to {_exact(rest)}."
+        )
+    return said
+
+
+def sliding(document: Document) -> list[str]:
+    """The window's way, and what all of it costs."""
+    a = document["arithmetic"]
+    stride, around = a["stride"][0], max(a["padding"])
+    edge = (
+        f" Around the picture lie {several(around, 'row', 'rows')} and columns of zeros, so that the window also fits "
+        "at the border."
+        if around
+        else " There is no padding, so the map is smaller than the picture."
+    )
+    return [
+        f"To the next number the window moves by {several(stride, 'pixel')}; kernel and bias stay the same. That is all "
+        f"a convolution does: {whole(a['parameters'])} learnt numbers serve all {sides(a['after'][:2])} places.{edge}",
+        f"Each of the {whole(math.prod(a['after']))} numbers it answers takes {_taps(a)} multiplications, "
+        f"{whole(a['multiplications'])} in all. Joining every pixel with every answer by a weight of its own would take "
+        f"{whole(math.prod(a['before']) * math.prod(a['after']))}.",
+    ]
+
+
+def fields(document: Document) -> list[str]:
+    """How the view grows."""
+    found, (height, width) = document["fields"], document["arithmetic"]["before"][:2]
+    first, last = found[0], found[-1]
+    everything = next((f for f in found if _seen(f) == (height, width)), None)
+    said = (
+        f"{everything['node']} is the first whose number here sees the whole picture."
+        if everything
+        else "No layer with windows sees the whole picture: that is left to the layers after them."
+    )
+    return [
+        f"A number of {first['node']} is made of {sides(_seen(first))} pixels, one of {last['node']} of "
+        f"{sides(_seen(last))}: every window reads numbers that are made of windows themselves. {said}",
+        "Each frame is what the strongest number of that layer is made of, cut off at the picture's border. Nothing "
+        "outside of it, whatever it was, could change that number.",
+    ]
+
+
+def layers(document: Document) -> list[str]:
+    """What becomes of the picture."""
+    found = document["layers"]
+    largest = max(found, key=lambda layer: math.prod(layer["shape"]))
+    relus = [layer for layer in found if layer["kind"].startswith("ReLU")]
+    said = [
+        f"From {sides(document['arithmetic']['before'])} numbers the network goes by way of up to "
+        f"{sides(largest['shape'])} ({largest['name']}) to {several(len(document['classes']), 'class', 'classes')}. "
+        "Early maps still look like the picture; later ones are small and say where something is, not what it looks "
+        "like.",
+        "Amber is positive, blue negative, dark is 0, on one scale for each layer. Of every layer the strongest "
+        "channels are shown.",
+    ]
+    if relus:
+        most = max(relus, key=lambda layer: layer["zeros"])
+        said.append(
+            f"A ReLU sets what is negative to 0: after {most['name']} {percent(most['zeros'])} of the numbers are "
+            "zeros, and what is left says which kernels found something."
+        )
+    return said
+
+
+def gradients(document: Document) -> list[str]:
+    """How much of the gradient arrives."""
+    found, target = document["gradients"], document["classes"][document["target"]]
+    first, last = found[0], found[-1]
+    said = [
+        f"The loss against {target} is {number(document['loss'])}. Its gradient says how each weight would have to "
+        f"change; its length is {number(last['weight'])} at {last['node']}, where it begins, and "
+        f"{number(first['weight'])} at {first['node']}, where it ends.",
+        "It is taken with the network as it is in use: a single picture is no batch, so batch norms keep the means and "
+        "variances of their training, and nothing is dropped.",
+    ]
+    if document["loss"] < SURE:
+        said.append("The network is so sure that hardly any gradient is left: only how it compares from layer to layer "
+                    "says something. --class NAME takes the loss against another class.")  # fmt: skip
+    if document["plain_gradients"]:
+        plain = document["plain_gradients"][0]
+        change = (plain["weight"] / first["weight"]) if first["weight"] else 0
+        less = f"{number(1 / change)} times less" if 0 < change < 1 else f"{number(change)} times as much"
+        said.append(
+            f"Without its {several(len(document['shortcuts']), 'shortcut')} {first['node']} gets "
+            f"{number(plain['weight'])}: {less}. A shortcut hands the gradient on undiminished, whatever the layers "
+            "beside it do (He et al. 2015). The weights were learnt with shortcuts, so this is what they carry here, "
+            "not what a network trained without them would get."
+        )
+    return said
+
+
+def removals(document: Document) -> list[str]:
+    """What the answer rests on."""
+    name, probability = document["classes"][document["label"]], max(document["probabilities"])
+    said = []
+    for removed, noun in ((document["shortcuts"], "shortcut"), (document["branches"], "branch")):
+        if not removed:
+            continue
+        worst = min(removed, key=lambda one: one["probability"])
+        changed = sum(one["label"] != document["label"] for one in removed)
+        whose = f"{worst['what']} of {worst['edges'][0][0]}" if noun == "branch" else f"that of {worst['edges'][0][0]}"
+        said.append(
+            f"Each row takes one {noun} away: zeros come instead, all else stays. Of "
+            f"{several(len(removed), noun, 'branches' if noun == 'branch' else '')} {changed or 'none'} "
+            f"{'changes' if changed in (0, 1) else 'change'} what the network says. Most rests on {whose}: without it "
+            f"{name} falls from {percent(probability)} to {percent(worst['probability'])}."
+            if worst["probability"] < probability
+            else f"Each row takes one {noun} away: zeros come instead. None of {len(removed)} makes {name} less likely."
+        )
+    if document["without_shortcuts"]:
+        all_ = document["without_shortcuts"]
+        said.append(
+            f"Without any shortcut {name} has {percent(all_['probability'])}, and the network says "
+            f"{document['classes'][all_['label']]}: what it learnt, it learnt as changes to what the shortcuts carry."
+        )
+    return said
+
+
+COLOURS = ("red", "green", "blue")
+SURE = 0.01  # loss below which little gradient is left
+
+
+def _exact(value: float) -> str:
+    return signed(value, max(3, decimals(abs(value)) + 1))
+
+
+def _taps(a: Document) -> str:
+    of_kernel = (*a["kernel"], a["before"][2] // a["groups"])
+    return f"{sides(of_kernel)} = {whole(math.prod(of_kernel))}"
+
+
+def _seen(field: Document) -> tuple[int, int]:
+    return field["bottom"] - field["top"], field["right"] - field["left"]
