@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,7 @@ def explore_page(document: Document, out: Path) -> Path:
         [section for section in sections if section],
         out,
         pictures={},
-        subtitle=f"{'untrained' if document['seed'] is not None else 'trained'} · {words.sides(pixels.shape)} numbers in "
-        f"· {words.several(len(document['layers']), 'layer')} · "
-        f"{words.several(len(document['classes']), 'class', 'classes')}",
+        subtitle=words.subtitle(document, pixels.shape),
         rules=(_STATIC / "explore.css").read_text(encoding="utf-8"),
         script=(_STATIC / "explore.js").read_text(encoding="utf-8"),
     )
@@ -71,8 +70,9 @@ def _answer(document: Document, pixels: np.ndarray) -> Section:
 
 def _kernels(document: Document) -> Section:
     found = document["kernels"]
-    shown = zip(found["maps"]["channels"], pictures.kernels(found["weights"]), pictures.maps(found["maps"]), strict=True)
-    data = {"said": words.kernels(document), "shown": list(shown), "after": document["arithmetic"]["after"]}
+    drawn = pictures.kernels(found["weights"]), pictures.maps(found["maps"])
+    shown = list(zip(found["maps"]["channels"], *drawn, strict=True))
+    data = {"said": words.kernels(document), "shown": shown, "after": document["arithmetic"]["after"]}
     return Section("kernels", "The first kernels", "explore_kernels.html.j2", data)
 
 
@@ -95,33 +95,36 @@ def _spelled(one: Document, colours: bool) -> list[Spelled]:
         most[0] = max(most[0], 2.5)
     found = []
     for i, channel in enumerate(one["shown"]):
-        grids = [pictures.grid(of[i], top) for of, top in zip((patch, kernel, products), most, strict=True)]
         name = words.COLOURS[channel] if colours and len(one["patch"]) == 3 else f"channel {channel + one['begins']}"
         total = pictures.signed(one["by_channel"][channel], pictures.decimals(most[2]))
-        found.append(Spelled("" if colours and len(one["patch"]) == 1 else name, *grids, total))
+        found.append(
+            Spelled(
+                "" if colours and len(one["patch"]) == 1 else name, pictures.grid(patch[i], most[0]),
+                pictures.grid(kernel[i], most[1]), pictures.grid(products[i], most[2]), total,
+            )
+        )  # fmt: skip
     return found
 
 
 def _product(document: Document, one: Document) -> Section:
     a, found = document["arithmetic"], document["kernels"]
-    live = found["pixels"] and a["groups"] == 1
     script = {
-        "size": a["before"], "pixels": document["pixels"]["base64"], "mean": document["mean"],
+        "size": document["pixels"]["shape"], "pixels": document["pixels"]["base64"], "mean": document["mean"],
         "deviation": document["deviation"], "weights": found["weights"], "biases": found["biases"], "after": a["after"],
-        "channels": found["maps"]["channels"], "stride": a["stride"], "padding": a["padding"],
+        "channels": found["maps"]["channels"], "stride": a["stride"], "begins": a["begins"],
         "dilation": a["dilation"],
     }  # fmt: skip
     map_of = dict(zip(found["maps"]["channels"], pictures.maps(found["maps"]), strict=True))
     extent = [dilation * (width - 1) + 1 for dilation, width in zip(a["dilation"], a["kernel"], strict=True)]
     begins = [
-        place * stride - padding
-        for place, stride, padding in zip((one["row"], one["column"]), a["stride"], a["padding"], strict=True)
+        place * stride + start
+        for place, stride, start in zip((one["row"], one["column"]), a["stride"], a["begins"], strict=True)
     ]
     data = {
-        "said": words.product(document, one), "one": one, "arithmetic": a, "spelled": _spelled(one, found["pixels"]),
-        "script": json.dumps(script, separators=(",", ":")) if live else "", "map": map_of[one["channel"]],
+        "said": words.product(document, one), "one": one, "arithmetic": a, "spelled": _spelled(one, True),
+        "script": json.dumps(script, separators=(",", ":")) if a["groups"] == 1 else "", "map": map_of[one["channel"]],
         "window": (begins[1], begins[0], extent[1], extent[0]), "channels": found["maps"]["channels"],
-        "figures": [pictures.signed(one[key], 3) for key in ("total", "bias", "answer")],
+        "size": document["pixels"]["shape"], "figures": [pictures.signed(one[key], 3) for key in ("total", "bias", "answer")],
     }  # fmt: skip
     return Section("product", "One number, spelled out", "explore_product.html.j2", data)
 
@@ -135,6 +138,7 @@ def _sliding(document: Document, further: Sequence[Document]) -> Section:
     ]
     deeper = [(one, words.product(document, one), _spelled(one, False)) for one in further]
     data = {"said": words.sliding(document), "steps": steps, "arithmetic": a, "extent": extent, "deeper": deeper,
+            "size": document["pixels"]["shape"],
             "product": words.sides((*a["after"], *a["kernel"], a["before"][2] // a["groups"]))}  # fmt: skip
     return Section("sliding", "Step by step", "explore_sliding.html.j2", data)
 
@@ -147,7 +151,7 @@ def _fields(document: Document) -> Section:
     chosen = sorted({round(i) for i in np.linspace(0, len(found) - 1, min(FRAMES, len(found)))})
     kinds = {layer["name"]: layer["kind"] for layer in document["layers"]}
     data = {"said": words.fields(document), "fields": found, "drawn": [found[i] for i in chosen], "kinds": kinds,
-            "size": document["arithmetic"]["before"][:2]}  # fmt: skip
+            "size": document["pixels"]["shape"]}  # fmt: skip
     return Section("fields", "What one number sees", "explore_fields.html.j2", data)
 
 
@@ -165,12 +169,19 @@ class Shown:
 
 
 def _layers(document: Document) -> Section:
-    """The layers in stages of one height and width; of many layers the last of each stage stands for it."""
+    """The layers in stages of one height and width; of many layers the last of each stage stands for it.
+
+    Zeros around belong to what reads them.
+    """
     shown = [_shown(layer) for layer in document["layers"]]
+    sides = [layer.side for layer in shown]
+    for i in reversed(range(len(shown) - 1)):
+        if shown[i].kind == "zeros around":
+            sides[i] = sides[i + 1]
     stages = []
-    for side, run in groupby(shown, key=lambda layer: layer.side):
-        of = list(run)
-        title = f"{words.sides(side)} pixels" if side != (0, 0) else "no place any more"
+    for side, run in groupby(zip(sides, shown, strict=True), key=itemgetter(0)):
+        of = [layer for _, layer in run]
+        title = f"{words.sides(side)} pixels" if side != (0, 0) else "vectors, without rows and columns"
         stages.append((title, of if len(shown) <= OPEN else of[-1:], [] if len(shown) <= OPEN else of[:-1]))
     data = {"said": words.layers(document), "stages": stages}
     return Section("layers", "Layer by layer", "explore_layers.html.j2", data)
@@ -190,9 +201,21 @@ def _shown(layer: Document) -> Shown:
     )  # fmt: skip
 
 
-def _gradients(document: Document) -> Section:
-    """A line over the depth on a logarithmic scale, in percent of the chart's width and height."""
-    lines = [document["gradients"], *([document["plain_gradients"]] if document["plain_gradients"] else [])]
+def _gradients(document: Document) -> Section | None:
+    """What arrives at each layer for 1 at the logits, so that how sure the network is does not count.
+
+    Lines over the depth on a logarithmic scale, in percent of the chart's width and height.
+    """
+    lines = [
+        [
+            {**one, "weight": one["weight"] / of["logits"], "answer": one["answer"] / of["logits"]}
+            for one in of["layers"]
+        ]
+        for of in (document["flow"], document["plain_flow"])
+        if of and of["logits"] > 0
+    ]
+    if not lines:
+        return None
     known = [one["weight"] for line in lines for one in line if one["weight"] > 0]
     low, high = (math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))) if known else (0, 1)
     high = max(high, low + 1)

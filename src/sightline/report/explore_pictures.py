@@ -17,6 +17,7 @@ import numpy as np
 ZERO, PLUS, MINUS, MOST = (18, 21, 27), (255, 170, 51), (64, 148, 255), (255, 255, 255)
 BEND = 0.7  # of the strongest: where amber and blue are reached; beyond they pale
 FAINT = 0.6  # power that lifts what is weak
+SHADES = 64  # of a map: a palette for each map is most of what it takes
 ROW = 64  # numbers of a vector in a row of its picture
 
 
@@ -59,10 +60,12 @@ def maps(document: Mapping[str, Any]) -> list[str]:
     from PIL import Image
 
     low, high = document["low"], document["high"]
-    colours = _colours(low + (high - low) * np.arange(256) / 255, max(-low, high)).tobytes()
+    values = low + (high - low) * np.arange(SHADES) / (SHADES - 1)
+    values[np.abs(values).argmin()] = 0
+    colours = _colours(values, max(-low, high)).tobytes()
     found = []
     for levels in array(document["levels"]):
-        image = Image.fromarray(np.ascontiguousarray(levels), "P")
+        image = Image.fromarray(np.rint(levels * ((SHADES - 1) / 255)).astype(np.uint8))
         image.putpalette(colours)
         found.append(_address(image))
     return found
@@ -104,7 +107,7 @@ def grid(values: np.ndarray, strongest: float) -> Grid:
         for row, line in enumerate(values)
         for column, value in enumerate(line)
     )
-    return Grid(*values.shape, digits, strongest, cells)
+    return Grid(values.shape[0], values.shape[1], digits, strongest, cells)
 
 
 def decimals(strongest: float) -> int:

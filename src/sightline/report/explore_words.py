@@ -32,6 +32,15 @@ def several(count: int, one: str, many: str = "") -> str:
     return f"{whole(count)} {one if count == 1 else many or one + 's'}"
 
 
+def subtitle(document: Document, shape: Sequence[int]) -> str:
+    """What the network is, in figures."""
+    parts = (
+        "trained" if document["seed"] is None else f"untrained, seed {document['seed']}", f"{sides(shape)} numbers in",
+        several(len(document["layers"]), "layer"), several(len(document["classes"]), "class", "classes"),
+    )  # fmt: skip
+    return " · ".join(parts)
+
+
 def answer(document: Document, pixels: np.ndarray) -> list[str]:
     """What the network says, and how a pixel becomes what it is given."""
     names, probabilities = document["classes"], document["probabilities"]
@@ -49,9 +58,10 @@ def answer(document: Document, pixels: np.ndarray) -> list[str]:
     ]
     if document["seed"] is not None:
         said.insert(
-            0, f"This network is untrained: its numbers are drawn (seed {document['seed']}), not learnt. The arithmetic "
-            "below is the same as in a trained one, but what it says of the picture means nothing.",
-        )  # fmt: skip
+            0,
+            f"This network is untrained: its numbers are drawn (seed {document['seed']}), not learnt. The arithmetic "
+            "is the same as in a trained one, but what it says of the picture means nothing.",
+        )
     return said
 
 
@@ -80,16 +90,22 @@ def product(document: Document, one: Document) -> list[str]:
     """How one number comes about."""
     patch, kernel = np.array(one["patch"]), np.array(one["kernel"])
     products = patch * kernel
-    where = np.unravel_index(products.argmax(), products.shape)
+    most = int(products.argmax())
     channels, down, across = patch.shape
+    bias = (
+        f"with the bias of {_exact(one['bias'])} that is {_exact(one['total'] + one['bias'])}"
+        if one["bias"]
+        else "there is no bias"
+    )
     said = [
         f"The largest number that {one['node']} answers is in channel {one['channel']} at row {one['row']}, column "
         f"{one['column']}. The window there covers {sides((down, across))} pixels of "
         f"{several(channels, 'channel')}: {whole(patch.size)} numbers, each multiplied by the kernel's number at the "
         "same place.",
-        f"The product that adds most is {number(patch[where])} × {number(kernel[where])} = {number(products[where])}. "
-        f"All {whole(patch.size)} together are {_exact(one['total'])}; with the bias of {_exact(one['bias'])} "
-        f"that is {_exact(one['total'] + one['bias'])}, and the network's own number is {_exact(one['answer'])}.",
+        f"The product that adds most is {number(patch.flat[most])} × {number(kernel.flat[most])} = "
+        f"{number(products.flat[most])}. "
+        f"All {whole(patch.size)} together are {_exact(one['total'])}; {bias}, and the network's own number is "
+        f"{_exact(one['answer'])}.",
     ]
     if len(one["shown"]) < channels:
         rest = sum(one["by_channel"]) - sum(one["by_channel"][channel] for channel in one["shown"])
@@ -103,25 +119,26 @@ def product(document: Document, one: Document) -> list[str]:
 def sliding(document: Document) -> list[str]:
     """The window's way, and what all of it costs."""
     a = document["arithmetic"]
-    stride, around = a["stride"][0], max(a["padding"])
+    stride, around = a["stride"][0], -min(a["begins"])
     edge = (
         f" Around the picture lie {several(around, 'row', 'rows')} and columns of zeros, so that the window also fits "
         "at the border."
         if around
-        else " There is no padding, so the map is smaller than the picture."
+        else " There are no zeros before the picture's first row and column."
     )
     return [
-        f"To the next number the window moves by {several(stride, 'pixel')}; kernel and bias stay the same. That is all "
-        f"a convolution does: {whole(a['parameters'])} learnt numbers serve all {sides(a['after'][:2])} places.{edge}",
+        f"To the next number the window moves by {several(stride, 'pixel')}; kernel and bias stay the same. That is "
+        f"all a convolution does: {whole(a['parameters'])} learnt numbers serve all {sides(a['after'][:2])} places."
+        f"{edge}",
         f"Each of the {whole(math.prod(a['after']))} numbers it answers takes {_taps(a)} multiplications, "
-        f"{whole(a['multiplications'])} in all. Joining every pixel with every answer by a weight of its own would take "
-        f"{whole(math.prod(a['before']) * math.prod(a['after']))}.",
+        f"{whole(a['multiplications'])} in all. Joining every pixel with every answer by a weight of its own would "
+        f"take {whole(math.prod(a['before']) * math.prod(a['after']))}.",
     ]
 
 
 def fields(document: Document) -> list[str]:
     """How the view grows."""
-    found, (height, width) = document["fields"], document["arithmetic"]["before"][:2]
+    found, (height, width) = document["fields"], document["pixels"]["shape"][:2]
     first, last = found[0], found[-1]
     everything = next((f for f in found if _seen(f) == (height, width)), None)
     said = (
@@ -143,7 +160,7 @@ def layers(document: Document) -> list[str]:
     largest = max(found, key=lambda layer: math.prod(layer["shape"]))
     relus = [layer for layer in found if layer["kind"].startswith("ReLU")]
     said = [
-        f"From {sides(document['arithmetic']['before'])} numbers the network goes by way of up to "
+        f"From {sides(document['pixels']['shape'])} numbers the network goes by way of up to "
         f"{sides(largest['shape'])} ({largest['name']}) to {several(len(document['classes']), 'class', 'classes')}. "
         "Early maps still look like the picture; later ones are small and say where something is, not what it looks "
         "like.",
@@ -161,27 +178,28 @@ def layers(document: Document) -> list[str]:
 
 def gradients(document: Document) -> list[str]:
     """How much of the gradient arrives."""
-    found, target = document["gradients"], document["classes"][document["target"]]
-    first, last = found[0], found[-1]
+    flow, plain, target = document["flow"], document["plain_flow"], document["classes"][document["target"]]
+    first, last = flow["layers"][0], flow["layers"][-1]
     said = [
-        f"The loss against {target} is {number(document['loss'])}. Its gradient says how each weight would have to "
-        f"change; its length is {number(last['weight'])} at {last['node']}, where it begins, and "
-        f"{number(first['weight'])} at {first['node']}, where it ends.",
+        f"The loss against {target} is {number(flow['loss'])}. Its gradient begins at the logits with a length of "
+        f"{number(flow['logits'])} and goes back layer by layer; at each it says how the weights would have to change. "
+        f"For 1 at the logits {last['node']} gets {number(last['weight'] / flow['logits'])} and {first['node']}, the "
+        f"last on the way, {number(first['weight'] / flow['logits'])}.",
         "It is taken with the network as it is in use: a single picture is no batch, so batch norms keep the means and "
         "variances of their training, and nothing is dropped.",
     ]
-    if document["loss"] < SURE:
-        said.append("The network is so sure that hardly any gradient is left: only how it compares from layer to layer "
-                    "says something. --class NAME takes the loss against another class.")  # fmt: skip
-    if document["plain_gradients"]:
-        plain = document["plain_gradients"][0]
-        change = (plain["weight"] / first["weight"]) if first["weight"] else 0
-        less = f"{number(1 / change)} times less" if 0 < change < 1 else f"{number(change)} times as much"
+    if flow["loss"] < SURE:
         said.append(
-            f"Without its {several(len(document['shortcuts']), 'shortcut')} {first['node']} gets "
-            f"{number(plain['weight'])}: {less}. A shortcut hands the gradient on undiminished, whatever the layers "
-            "beside it do (He et al. 2015). The weights were learnt with shortcuts, so this is what they carry here, "
-            "not what a network trained without them would get."
+            "The network is so sure of this that hardly any gradient is left, and it would learn next to nothing from "
+            "this picture. --class NAME takes the loss against another class."
+        )
+    if plain and plain["logits"] > 0:
+        arrives, alone = first["weight"] / flow["logits"], plain["layers"][0]["weight"] / plain["logits"]
+        said.append(
+            f"With its {several(len(document['shortcuts']), 'shortcut')} {first['node']} gets {number(arrives)} for 1 "
+            f"at the logits, without them {number(alone)}. A sum hands the gradient on undiminished to its shortcut, "
+            "whatever the layers beside it do. These weights were learnt with shortcuts; in a plain network trained "
+            "with batch norm gradients do not vanish either, it is only harder to train (He et al. 2015, section 4.1)."
         )
     return said
 

@@ -3,7 +3,7 @@
   "use strict";
   const box = document.querySelector("[data-explorer]");
   if (!box) return;
-  const { size, pixels, mean, deviation, weights, biases, after, channels, stride, padding, dilation } = JSON.parse(box.dataset.explorer);
+  const { size, pixels, mean, deviation, weights, biases, after, channels, stride, begins, dilation } = JSON.parse(box.dataset.explorer);
   const bytes = Uint8Array.from(atob(pixels), (letter) => letter.charCodeAt(0));
   const [height, width, depth] = size;
   const [rows, columns] = after;
@@ -40,8 +40,8 @@
 
   function show() {
     const kernel = weights[select.selectedIndex];
-    const top = row * stride[0] - padding[0];
-    const left = column * stride[1] - padding[1];
+    const top = row * stride[0] + begins[0];
+    const left = column * stride[1] + begins[1];
     let total = 0;
     for (let c = 0; c < depth; c++) {
       let part = 0;

@@ -1,4 +1,4 @@
-"""Seeing inside: one picture's way through a network, from the products of its first kernel to what shortcuts are worth.
+"""Seeing inside: one picture's way through a network, from its first kernel's products to what shortcuts are worth.
 
 Everything is computed from the network as it is in use, and nothing changes it.
 """

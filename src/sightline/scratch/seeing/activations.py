@@ -104,6 +104,6 @@ def _stride(steps: int) -> str:
 _WORDS = {
     "Add": "sum", "BatchNorm": "batch norm", "Concatenate": "concatenation", "Dropout": "dropout, idle in use",
     "Flatten": "all numbers in a row", "GlobalPool": "mean of each channel", "Linear": "weighted sums of all",
-    "LocalResponseNorm": "local response norm", "Pad": "shortcut with zeros for new channels",
+    "LocalResponseNorm": "local response norm", "Pad": "zeros for new channels",
     "SamePad": "zeros around",
 }  # fmt: skip

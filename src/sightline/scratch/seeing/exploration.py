@@ -12,11 +12,11 @@ import numpy as np
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
 from sightline.scratch.functional import softmax
-from sightline.scratch.network import PICTURES, Network
+from sightline.scratch.network import Network
 from sightline.scratch.seeing.activations import Activation, Maps, activations, answers_of, maps_of, strongest
 from sightline.scratch.seeing.fields import Field, peak
 from sightline.scratch.seeing.fields import fields as fields_of
-from sightline.scratch.seeing.flow import Gradient, flow
+from sightline.scratch.seeing.flow import Flow, flow
 from sightline.scratch.seeing.products import (
     Arithmetic,
     Product,
@@ -26,33 +26,30 @@ from sightline.scratch.seeing.products import (
     later,
     layer_of,
     product,
+    reads_picture,
     steps,
 )
 from sightline.scratch.seeing.removals import Removal, branches, removal, shortcuts
-from sightline.scratch.seeing.stand_ins import without
+from sightline.scratch.seeing.stand_ins import Edge, without
 
 KERNELS = 32  # of the first convolution that are shown
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """The strongest kernels of the first convolution, [M, R, S, C], with their `biases` [M] and the maps they make.
-
-    `pixels` is whether the convolution reads the picture as it is, with nothing before it.
-    """
+    """The strongest kernels of the first convolution, [M, R, S, C], with their `biases` [M] and the maps they make."""
 
     node: str
     weights: np.ndarray
     biases: np.ndarray
     maps: Maps
-    pixels: bool
 
 
 @dataclass(frozen=True)
 class Exploration:
     """What `explore` found; gradients are those of the loss against class `target`.
 
-    Of a network without shortcuts `plain_gradients` and `without_shortcuts` are None.
+    Of a network without shortcuts `plain_flow` and `without_shortcuts` are None.
     """
 
     probabilities: np.ndarray
@@ -64,9 +61,8 @@ class Exploration:
     products: list[Product]
     fields: list[Field]
     layers: list[Activation]
-    loss: float
-    gradients: list[Gradient]
-    plain_gradients: list[Gradient] | None
+    flow: Flow
+    plain_flow: Flow | None
     shortcuts: list[Removal]
     branches: list[Removal]
     without_shortcuts: Removal | None
@@ -82,11 +78,11 @@ def explore(
 ) -> Exploration:
     """Follow the normalised `picture` [1, H, W, C] through `network`; gradients against `target`, or what it says.
 
-    UserError when the network has no convolution, or answers with numbers that are none.
+    UserError when no convolution of the network reads the picture, or it answers with numbers that are none.
     """
     names = convolutions(network)
-    if not names:
-        raise UserError("this network has no convolution: there is nothing of this kind to see")
+    if not names or not reads_picture(network, names[0]):
+        raise UserError("this network does not begin with a convolution: there is nothing of this kind to see")
     answers = answers_of(network, picture)
     broken = next((name for name, answer in answers.items() if not np.isfinite(answer).all()), None)
     if broken:
@@ -96,23 +92,30 @@ def explore(
     target = label if target is None else target
     first, further = names[0], later(network)
     places = {name: peak(answers[name][0]) for name in (first, further) if name}
-    loss, gradients = flow(network, picture, target)
+    sums = arithmetic(network, first, picture, answers)
     added, joined = shortcuts(network), branches(network)
-    alone: list[list[Removal]] = []
-    with progress.task("Removing", len(added) + len(joined), "parts") as advance:
-        for edges in (added, joined):
-            alone.append([])
-            for edge in edges:
-                alone[-1].append(removal(network, [edge], picture, label))
-                advance()
     return Exploration(
         probabilities, label, target, _kernels(network, first, places[first][2], answers),
-        arithmetic(network, first, picture, answers), steps(network, first, places[first][2], answers),
+        sums, steps(sums, places[first], answers),
         [product(network, name, place, picture, answers) for name, place in places.items()],
-        fields_of(network, picture, answers), activations(network, answers), loss, gradients,
-        flow(without(network, added), picture, target)[1] if added else None, *alone,
+        fields_of(network, picture, answers), activations(network, answers), flow(network, picture, target),
+        flow(without(network, added), picture, target) if added else None,
+        _alone(network, added, picture, label, progress), _alone(network, joined, picture, label, progress),
         removal(network, added, picture, label) if added else None,
     )  # fmt: skip
+
+
+def _alone(
+    network: Network, edges: list[Edge], picture: np.ndarray, label: int, progress: Progress
+) -> list[Removal]:  # fmt: skip
+    """Without each of `edges`, one at a time."""
+    found: list[Removal] = []
+    if edges:
+        with progress.task("Removing", len(edges), "parts") as advance:
+            for edge in edges:
+                found.append(removal(network, [edge], picture, label))
+                advance()
+    return found
 
 
 def _kernels(network: Network, node: str, channel: int, answers: Mapping[str, np.ndarray]) -> Kernels:
@@ -122,9 +125,8 @@ def _kernels(network: Network, node: str, channel: int, answers: Mapping[str, np
     chosen = chosen if channel in chosen else (*chosen[:-1], channel)
     weights = parameters["weight"]
     biases = parameters.get("bias", np.zeros(len(weights), np.float32))
-    heard = network.nodes[node].inputs == (PICTURES,)
     rows = list(chosen)
-    return Kernels(node, weights[rows], biases[rows], maps_of(answer, chosen), heard)
+    return Kernels(node, weights[rows], biases[rows], maps_of(answer, chosen))
 
 
 def plain(value: Any) -> Any:
@@ -139,4 +141,4 @@ def plain(value: Any) -> Any:
         return {key: plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
-    return float(f"{value:.7g}") if isinstance(value, float) else value
+    return float(f"{value:.9g}") if isinstance(value, float) else value

@@ -21,8 +21,17 @@ class Gradient:
     answer: float
 
 
-def flow(network: Network, picture: np.ndarray, label: int) -> tuple[float, list[Gradient]]:
-    """-log p(`label`) of the normalised `picture` [1, H, W, C], and what its gradient is at every layer with weights.
+@dataclass(frozen=True)
+class Flow:
+    """The `loss`, the norm of its gradient at the `logits`, where all of it begins, and at every layer with weights."""
+
+    loss: float
+    logits: float
+    layers: tuple[Gradient, ...]
+
+
+def flow(network: Network, picture: np.ndarray, label: int) -> Flow:
+    """What the gradient of -log p(`label`) of the normalised `picture` [1, H, W, C] is at every layer.
 
     Backward through the network as it is in use: batch norms by what they kept, nothing dropped.
     """
@@ -31,11 +40,12 @@ def flow(network: Network, picture: np.ndarray, label: int) -> tuple[float, list
     loss, gradient = cross_entropy(logits.astype(np.float64), np.array([label]))
     answers: dict[str, float] = {}
     still.backward(gradient.astype(logits.dtype), watch=lambda name, dy: answers.__setitem__(name, _norm(dy)))
-    return loss, [
+    layers = (
         Gradient(name, _norm(node.layer.gradients["weight"]), answers[name])
         for name, node in still.nodes.items()
         if isinstance(node.layer, Convolution | Linear)
-    ]
+    )
+    return Flow(loss, _norm(gradient), tuple(layers))
 
 
 def _norm(of: np.ndarray) -> float:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightline.scratch.functional import padded
-from sightline.scratch.layers import Convolution
+from sightline.scratch.layers import Convolution, SamePad
 from sightline.scratch.network import PICTURES, Network
 
 SHOWN = 3  # channels of the input that are spelled out: those that give most
-STEPS = 3  # places in a row that the window is shown at
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class Product:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """A convolution's sizes and cost: `before` and `after` [H, W, C], and its window.
+    """The sizes and cost of a convolution that reads the picture: `before` and `after` [H, W, C], and its window.
 
-    `multiplications` are those of one picture, as many additions go with them.
+    The first window begins at row and column `begins` of the picture, below 0 where zeros lie around it. `multiplications` are those of one picture, as many additions go with them.
     """
 
     node: str
@@ -52,13 +51,14 @@ class Arithmetic:
     padding: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
+    begins: tuple[int, int]
     multiplications: int
     parameters: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """A place of the window: where it begins in the input (below 0: in the padding), and the number found there."""
+    """A place of the window: where it begins in the picture (below 0: in the zeros around), and the number found there."""
 
     row: int
     column: int
@@ -121,26 +121,35 @@ def product(
     )  # fmt: skip
 
 
+def reads_picture(network: Network, node: str) -> bool:
+    """Whether the convolution `node` is given the picture, or the picture with zeros around."""
+    (name,) = network.nodes[node].inputs
+    return name == PICTURES or (isinstance(network.nodes[name].layer, SamePad) and reads_picture(network, name))
+
+
 def arithmetic(network: Network, node: str, picture: np.ndarray, answers: dict[str, np.ndarray]) -> Arithmetic:
-    """The sizes and the cost of the convolution `node`."""
+    """The sizes and the cost of the convolution `node`, which reads the picture."""
     layer = layer_of(network, node)
     weight, geometry = layer.parameters["weight"], layer.geometry
     (before, after) = (of.shape for of in (heard_by(network, node, picture, answers), answers[node][0]))
+    around = [(before[axis] - picture.shape[axis + 1]) // 2 + geometry.padding[axis] for axis in (0, 1)]
     return Arithmetic(
         node, before, after, (weight.shape[1], weight.shape[2]), geometry.stride, geometry.padding, geometry.dilation,
-        geometry.groups, after[0] * after[1] * weight.size, sum(one.size for one in layer.parameters.values()),
+        geometry.groups, (-around[0], -around[1]), after[0] * after[1] * weight.size, sum(one.size for one in layer.parameters.values()),
     )  # fmt: skip
 
 
-def steps(network: Network, node: str, channel: int, answers: dict[str, np.ndarray]) -> list[Step]:
-    """The window's first places in the first row, the row's last, and the first of the next row."""
-    geometry, answer = layer_of(network, node).geometry, answers[node][0, :, :, channel]
+def steps(of: Arithmetic, place: tuple[int, int, int], answers: dict[str, np.ndarray]) -> list[Step]:
+    """The window's first place, three in a row that end at `place` (row, column, channel), the next row's, the last."""
+    peak_row, peak_column, channel = place
+    answer = answers[of.node][0, :, :, channel]
     high, wide = answer.shape
-    places = [(0, column) for column in (*range(min(STEPS, wide)), wide - 1)] + [(1, 0)][: high - 1]
+    along = [(peak_row, peak_column - before) for before in (2, 1, 0) if peak_column >= before]
+    places = [(0, 0), *along, (min(peak_row + 1, high - 1), peak_column), (high - 1, wide - 1)]
     return [
         Step(
-            row, column, row * geometry.stride[0] - geometry.padding[0],
-            column * geometry.stride[1] - geometry.padding[1], float(answer[row, column]),
+            row, column, row * of.stride[0] + of.begins[0], column * of.stride[1] + of.begins[1],
+            float(answer[row, column]),
         )
         for row, column in dict.fromkeys(places)
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightline.scratch.functional import softmax
-from sightline.scratch.layers import Add, AveragePool, Concatenate, Convolution, Linear, MaxPool
+from sightline.scratch.layers import Add, AveragePool, Concatenate, Convolution, Linear, MaxPool, Pad
 from sightline.scratch.network import PICTURES, Network
 from sightline.scratch.seeing.activations import kind
 from sightline.scratch.seeing.stand_ins import Edge, without
@@ -56,14 +56,14 @@ def branches(network: Network) -> list[Edge]:
 
 def removal(network: Network, edges: Sequence[Edge], picture: np.ndarray, label: int) -> Removal:
     """The answer to the normalised `picture` [1, H, W, C], of which the whole network says `label`, without `edges`."""
-    probabilities = without(network, edges).predict(picture)[0]
+    probabilities = softmax(without(network, edges).forward(picture).astype(np.float64))[0]
     now = int(probabilities.argmax())
     what = described(network, edges[0]) if len(edges) == 1 else ""
     return Removal(tuple(edges), what, float(probabilities[label]), now, float(probabilities[now]))
 
 
 def described(network: Network, edge: Edge) -> str:
-    """The layers with windows on the way that `edge` ends, back to where it forked: "1×1 convolution, 3×3 convolution".
+    """What happens on the way that `edge` ends, back to where it forked: "1×1 convolution, 3×3 convolution".
 
     "identity" where there are none.
     """
@@ -71,7 +71,7 @@ def described(network: Network, edge: Edge) -> str:
     name, words = network.nodes[edge.node].inputs[edge.number], []
     while name != PICTURES and heard[name] == 1 and len(network.nodes[name].inputs) == 1:
         node = network.nodes[name]
-        if isinstance(node.layer, Convolution | MaxPool | AveragePool):
+        if isinstance(node.layer, Convolution | MaxPool | AveragePool | Pad):
             words.append(kind(node.layer))
         (name,) = node.inputs
     return ", ".join(reversed(words)) or "identity"
