@@ -124,7 +124,8 @@ def _product(document: Document, one: Document) -> Section:
         "said": words.product(document, one), "one": one, "arithmetic": a, "spelled": _spelled(one, True),
         "script": json.dumps(script, separators=(",", ":")) if a["groups"] == 1 else "", "map": map_of[one["channel"]],
         "window": (begins[1], begins[0], extent[1], extent[0]), "channels": found["maps"]["channels"],
-        "size": document["pixels"]["shape"], "figures": [pictures.signed(one[key], 3) for key in ("total", "bias", "answer")],
+        "size": document["pixels"]["shape"],
+        "figures": [pictures.signed(one[key], 3) for key in ("total", "bias", "answer")],
     }  # fmt: skip
     return Section("product", "One number, spelled out", "explore_product.html.j2", data)
 

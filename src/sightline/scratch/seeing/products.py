@@ -40,7 +40,8 @@ class Product:
 class Arithmetic:
     """The sizes and cost of a convolution that reads the picture: `before` and `after` [H, W, C], and its window.
 
-    The first window begins at row and column `begins` of the picture, below 0 where zeros lie around it. `multiplications` are those of one picture, as many additions go with them.
+    The first window begins at row and column `begins` of the picture, below 0 where zeros lie around it.
+    `multiplications` are those of one picture, as many additions go with them.
     """
 
     node: str
@@ -58,7 +59,7 @@ class Arithmetic:
 
 @dataclass(frozen=True)
 class Step:
-    """A place of the window: where it begins in the picture (below 0: in the zeros around), and the number found there."""
+    """A place of the window: where it begins in the picture (below 0: in zeros around it), and the number there."""
 
     row: int
     column: int
@@ -135,7 +136,8 @@ def arithmetic(network: Network, node: str, picture: np.ndarray, answers: dict[s
     around = [(before[axis] - picture.shape[axis + 1]) // 2 + geometry.padding[axis] for axis in (0, 1)]
     return Arithmetic(
         node, before, after, (weight.shape[1], weight.shape[2]), geometry.stride, geometry.padding, geometry.dilation,
-        geometry.groups, (-around[0], -around[1]), after[0] * after[1] * weight.size, sum(one.size for one in layer.parameters.values()),
+        geometry.groups, (-around[0], -around[1]), after[0] * after[1] * weight.size,
+        sum(one.size for one in layer.parameters.values()),
     )  # fmt: skip
 
 
