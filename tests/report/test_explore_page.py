@@ -162,8 +162,7 @@ def test_the_window_moves_and_the_numbers_are_the_network_s(
     tab.goto(explore_page(document, tmp_path / "page.html").as_uri())
     network = make("resnet20", classes=4)
     network.initialise(0)
-    answers = answers_of(network, normalised(PIXELS[None], HOSTILE = [*ATTACKS, "{{ 7 * 7 }}"]
-MEAN, DEVIATION))["conv1"][0]
+    answers = answers_of(network, normalised(PIXELS[None], MEAN, DEVIATION))["conv1"][0]
 
     def shown(name: str) -> str:
         return tab.inner_text(f'[data-is="{name}"] >> nth=0')

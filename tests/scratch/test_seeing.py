@@ -33,6 +33,7 @@ from sightline.scratch.seeing import explore
 from sightline.scratch.seeing.activations import CHANNELS, answers_of, maps_of, strongest
 from sightline.scratch.seeing.fields import fields, seen_by
 from sightline.scratch.seeing.flow import flow
+from sightline.scratch.seeing.places import peak, windows_of
 from sightline.scratch.seeing.products import arithmetic, product, steps
 from sightline.scratch.seeing.removals import branches, described, removal, shortcuts
 from sightline.scratch.seeing.stand_ins import Edge, in_use, without
@@ -137,6 +138,29 @@ def test_fields_of_drawn_geometries(layers: list[Layer], seed: int) -> None:
     place = (int(random.integers(sizes[network.last][0])), int(random.integers(sizes[network.last][1])))
     expected = by_gradient(network, network.last, place, pictures)
     np.testing.assert_array_equal(seen_by(network, network.last, place, sizes), expected)
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(1, 2), st.booleans(), st.integers(8, 11)
+)  # fmt: skip
+def test_windows_inside_read_no_zeros(
+    kernel: int, stride: int, padding: int, dilation: int, same: bool, side: int
+) -> None:
+    network, picture = Network(), np.ones((1, side, 8, 1), np.float32)
+    if same:
+        network.add("zeros", SamePad(kernel, stride))
+    network.add("conv", Convolution(1, 1, kernel, stride, padding, dilation=dilation))
+    network.nodes["conv"].layer.parameters["weight"][:] = 1
+    answers = answers_of(network, picture)
+    whole = np.isclose(answers["conv"][0, :, :, 0], kernel**2)
+    windows = windows_of(network, "conv", picture, answers)
+    rows, columns = (windows.inside(whole.shape[axis], axis) for axis in (0, 1))
+    expected = np.zeros_like(whole)
+    expected[rows, columns] = True
+    np.testing.assert_array_equal(whole if whole.any() else np.ones_like(whole), expected)
+    row, column, _ = peak(answers["conv"][0], windows)
+    assert expected[row, column]
 
 
 def test_the_fields_listed_are_boxes_of_each_layer_s_largest_number() -> None:

@@ -81,8 +81,9 @@ def kernels(document: Document) -> list[str]:
     return [
         f"{found['node']} has {several(count, 'kernel')} of {sides((down, across, over))} numbers{of}. Each is laid on "
         "every place of the picture, and its map says how well that place looks like it.",
-        f"{colour} amber is positive, blue negative, dark is 0. The strongest answer of all is kernel "
-        f"{product['channel']}'s: {signed(product['answer'], 2)} at row {product['row']}, column {product['column']}.",
+        f"{colour} amber is positive, blue negative, dark is 0. The strongest answer within the borders is "
+        f"kernel {product['channel']}'s: {signed(product['answer'], 2)} at row {product['row']}, column "
+        f"{product['column']}.",
     ]
 
 
@@ -98,9 +99,9 @@ def product(document: Document, one: Document) -> list[str]:
         else "there is no bias"
     )
     said = [
-        f"The largest number that {one['node']} answers is in channel {one['channel']} at row {one['row']}, column "
-        f"{one['column']}. The window there covers {sides((down, across))} pixels of "
-        f"{several(channels, 'channel')}: {whole(patch.size)} numbers, each multiplied by the kernel's number at the "
+        f"The largest number that {one['node']} answers, of windows within the borders, is in channel "
+        f"{one['channel']} at row {one['row']}, column {one['column']}. The window there covers "
+        f"{sides((down, across))} pixels of {several(channels, 'channel')}: {whole(patch.size)} numbers, each multiplied by the kernel's number at the "
         "same place.",
         f"The product that adds most is {number(patch.flat[most])} × {number(kernel.flat[most])} = "
         f"{number(products.flat[most])}. "
@@ -121,8 +122,8 @@ def sliding(document: Document) -> list[str]:
     a = document["arithmetic"]
     stride, around = a["stride"][0], -min(a["begins"])
     edge = (
-        f" Around the picture lie {several(around, 'row', 'rows')} and columns of zeros, so that the window also fits "
-        "at the border."
+        f" Around the picture lies a border of zeros, {several(around, 'pixel')} wide, so that the window also fits at "
+        "its edge."
         if around
         else " There are no zeros before the picture's first row and column."
     )
@@ -149,7 +150,8 @@ def fields(document: Document) -> list[str]:
     return [
         f"A number of {first['node']} is made of {sides(_seen(first))} pixels, one of {last['node']} of "
         f"{sides(_seen(last))}: every window reads numbers that are made of windows themselves. {said}",
-        "Each frame is what the strongest number of that layer is made of, cut off at the picture's border. Nothing "
+        "Each frame is what a strong number of that layer is made of, its largest whose own window lies within the "
+        "borders; the frame ends where the picture does. Nothing "
         "outside of it, whatever it was, could change that number.",
     ]
 

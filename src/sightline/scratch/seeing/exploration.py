@@ -14,9 +14,10 @@ from sightline.core.progress import SILENT, Progress
 from sightline.scratch.functional import softmax
 from sightline.scratch.network import Network
 from sightline.scratch.seeing.activations import Activation, Maps, activations, answers_of, maps_of, strongest
-from sightline.scratch.seeing.fields import Field, peak
+from sightline.scratch.seeing.fields import Field
 from sightline.scratch.seeing.fields import fields as fields_of
 from sightline.scratch.seeing.flow import Flow, flow
+from sightline.scratch.seeing.places import peak, windows_of
 from sightline.scratch.seeing.products import (
     Arithmetic,
     Product,
@@ -91,7 +92,9 @@ def explore(
     label = int(probabilities.argmax())
     target = label if target is None else target
     first, further = names[0], later(network)
-    places = {name: peak(answers[name][0]) for name in (first, further) if name}
+    places = {
+        name: peak(answers[name][0], windows_of(network, name, picture, answers)) for name in (first, further) if name
+    }
     sums = arithmetic(network, first, picture, answers)
     added, joined = shortcuts(network), branches(network)
     return Exploration(

@@ -16,13 +16,14 @@ from sightline.scratch.functional import Geometry, Pair
 from sightline.scratch.functional.geometry import tap
 from sightline.scratch.layers import AveragePool, Convolution, Layer, MaxPool, Pad, SamePad
 from sightline.scratch.network import PICTURES, Network
+from sightline.scratch.seeing.places import Windowed, peak, windows_of
 
 
 @dataclass(frozen=True)
 class Field:
     """What place (`row`, `column`) of `node` sees: rows `top` to `bottom`, columns `left` to `right`, ends excluded.
 
-    `channel` is the one whose `value` is largest there, of all the node's numbers.
+    `channel` and `value` are of the node's number there.
     """
 
     node: str
@@ -37,24 +38,18 @@ class Field:
 
 
 def fields(network: Network, picture: np.ndarray, answers: dict[str, np.ndarray]) -> list[Field]:
-    """The field of the largest number of every layer that has windows, in order; of [H, W, C] `answers`."""
+    """The field of every layer that has windows, in order: of its largest number whose window is all within."""
     sizes = {PICTURES: picture.shape[1:3]} | {name: answer.shape[1:3] for name, answer in answers.items()}
     found = []
     for name, node in network.nodes.items():
-        if not isinstance(node.layer, Convolution | MaxPool | AveragePool):
+        if not isinstance(node.layer, Windowed):
             continue
-        row, column, channel = peak(answers[name][0])
+        row, column, channel = peak(answers[name][0], windows_of(network, name, picture, answers))
         seen = seen_by(network, name, (row, column), sizes)
         rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
         ends = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
         found.append(Field(name, channel, row, column, float(answers[name][0, row, column, channel]), *ends))
     return found
-
-
-def peak(answer: np.ndarray) -> tuple[int, int, int]:
-    """Row, column and channel of the largest number of `answer` [H, W, C]."""
-    row, column, channel = (int(index) for index in np.unravel_index(answer.argmax(), answer.shape))
-    return row, column, channel
 
 
 def seen_by(network: Network, node: str, place: Pair, sizes: dict[str, tuple[int, ...]]) -> np.ndarray:

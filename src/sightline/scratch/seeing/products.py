@@ -9,6 +9,7 @@ import numpy as np
 from sightline.scratch.functional import padded
 from sightline.scratch.layers import Convolution, SamePad
 from sightline.scratch.network import PICTURES, Network
+from sightline.scratch.seeing.places import windows_of
 
 SHOWN = 3  # channels of the input that are spelled out: those that give most
 
@@ -133,10 +134,9 @@ def arithmetic(network: Network, node: str, picture: np.ndarray, answers: dict[s
     layer = layer_of(network, node)
     weight, geometry = layer.parameters["weight"], layer.geometry
     (before, after) = (of.shape for of in (heard_by(network, node, picture, answers), answers[node][0]))
-    around = [(before[axis] - picture.shape[axis + 1]) // 2 + geometry.padding[axis] for axis in (0, 1)]
     return Arithmetic(
         node, before, after, (weight.shape[1], weight.shape[2]), geometry.stride, geometry.padding, geometry.dilation,
-        geometry.groups, (-around[0], -around[1]), after[0] * after[1] * weight.size,
+        geometry.groups, windows_of(network, node, picture, answers).begins, after[0] * after[1] * weight.size,
         sum(one.size for one in layer.parameters.values()),
     )  # fmt: skip
 
