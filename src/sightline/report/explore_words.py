@@ -101,8 +101,8 @@ def product(document: Document, one: Document) -> list[str]:
     said = [
         f"The largest number that {one['node']} answers, of windows within the borders, is in channel "
         f"{one['channel']} at row {one['row']}, column {one['column']}. The window there covers "
-        f"{sides((down, across))} pixels of {several(channels, 'channel')}: {whole(patch.size)} numbers, each multiplied by the kernel's number at the "
-        "same place.",
+        f"{sides((down, across))} pixels of {several(channels, 'channel')}: {whole(patch.size)} numbers, each multiplied "
+        "by the kernel's number at the same place.",
         f"The product that adds most is {number(patch.flat[most])} × {number(kernel.flat[most])} = "
         f"{number(products.flat[most])}. "
         f"All {whole(patch.size)} together are {_exact(one['total'])}; {bias}, and the network's own number is "
@@ -200,9 +200,13 @@ def gradients(document: Document) -> list[str]:
         said.append(
             f"With its {several(len(document['shortcuts']), 'shortcut')} {first['node']} gets {number(arrives)} for 1 "
             f"at the logits, without them {number(alone)}. A sum hands the gradient on undiminished to its shortcut, "
-            "whatever the layers beside it do. These weights were learnt with shortcuts; in a plain network trained "
-            "with batch norm gradients do not vanish either, it is only harder to train (He et al. 2015, section 4.1)."
+            "whatever the layers beside it do."
         )
+        if document["seed"] is None:
+            said[-1] += (
+                " These weights were learnt with shortcuts: a plain network trained with batch norm keeps its gradients "
+                "too, and yet is harder to train (He et al. 2015, section 4.1)."
+            )
     return said
 
 
@@ -226,9 +230,10 @@ def removals(document: Document) -> list[str]:
         )
     if document["without_shortcuts"]:
         all_ = document["without_shortcuts"]
+        learnt = ": what it learnt are changes to what the shortcuts carry" if document["seed"] is None else ""
         said.append(
             f"Without any shortcut {name} has {percent(all_['probability'])}, and the network says "
-            f"{document['classes'][all_['label']]}: what it learnt, it learnt as changes to what the shortcuts carry."
+            f"{document['classes'][all_['label']]}{learnt}."
         )
     return said
 
