@@ -191,8 +191,8 @@ def _layers(document: Document) -> Section:
 def _shown(layer: Document) -> Shown:
     spatial = layer["maps"] is not None
     figures = (
-        f"mean {words.number(layer['mean'])} · deviation {words.number(layer['deviation'])} · "
-        f"{percent(layer['zeros'])} zeros"
+        f"mean\u00a0{words.number(layer['mean'])}\u00a0· deviation\u00a0{words.number(layer['deviation'])}\u00a0· "
+        f"{percent(layer['zeros'])}\u00a0zeros"
     )
     return Shown(
         layer["name"], layer["kind"], words.sides(layer["shape"]), figures,

@@ -101,8 +101,8 @@ def product(document: Document, one: Document) -> list[str]:
     said = [
         f"The largest number that {one['node']} answers, of windows within the borders, is in channel "
         f"{one['channel']} at row {one['row']}, column {one['column']}. The window there covers "
-        f"{sides((down, across))} pixels of {several(channels, 'channel')}: {whole(patch.size)} numbers, each multiplied "
-        "by the kernel's number at the same place.",
+        f"{sides((down, across))} pixels of {several(channels, 'channel')}: {whole(patch.size)} numbers, each "
+        "multiplied by the kernel's number at the same place.",
         f"The product that adds most is {number(patch.flat[most])} × {number(kernel.flat[most])} = "
         f"{number(products.flat[most])}. "
         f"All {whole(patch.size)} together are {_exact(one['total'])}; {bias}, and the network's own number is "
@@ -204,8 +204,8 @@ def gradients(document: Document) -> list[str]:
         )
         if document["seed"] is None:
             said[-1] += (
-                " These weights were learnt with shortcuts: a plain network trained with batch norm keeps its gradients "
-                "too, and yet is harder to train (He et al. 2015, section 4.1)."
+                " These weights were learnt with shortcuts: a plain network trained with batch norm keeps its "
+                "gradients too, and yet is harder to train (He et al. 2015, section 4.1)."
             )
     return said
 
