@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sightline.core.errors import UserError
 from sightline.models import create
+from sightline.scratch import functional as F
 from sightline.scratch.architectures import make
 from sightline.scratch.functional import softmax
 from sightline.scratch.layers import (
@@ -62,6 +63,23 @@ def picture_of(name: str, count: int = 1) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((count, *SHAPES[name])).astype(np.float32)
 
 
+class Everywhere(MaxPool):
+    """Gradients as if any pixel of a window could be the largest: by drawn pictures in the place of the input."""
+
+    def __init__(self, pool: MaxPool) -> None:
+        super().__init__(1)
+        self.kernel, self.geometry, self.ceil = pool.kernel, pool.geometry, pool.ceil
+
+    def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> tuple[np.ndarray | None, ...]:
+        x, _ = self._take()
+        random, dx = np.random.default_rng(0), np.zeros_like(x)
+        for _ in range(5):
+            drawn = random.standard_normal(x.shape)
+            largest = F.max_pool(drawn, self.kernel, self.geometry, ceil=self.ceil)
+            dx += F.max_pool_gradient(dy, drawn, largest, self.kernel, self.geometry, ceil=self.ceil)
+        return (dx,)
+
+
 def until(network: Network, last: str) -> Network:
     """What `last` is made of, and nothing else."""
     needed = {last}
@@ -71,7 +89,8 @@ def until(network: Network, last: str) -> Network:
     made = Network()
     for name, node in network.nodes.items():
         if name in needed:
-            made.add(name, node.layer, *node.inputs)
+            layer = Everywhere(node.layer) if isinstance(node.layer, MaxPool) else node.layer
+            made.add(name, layer, *node.inputs)
     return made
 
 
@@ -154,13 +173,21 @@ def test_windows_inside_read_no_zeros(
     network.nodes["conv"].layer.parameters["weight"][:] = 1
     answers = answers_of(network, picture)
     whole = np.isclose(answers["conv"][0, :, :, 0], kernel**2)
+    assume(whole.any())
     windows = windows_of(network, "conv", picture, answers)
     rows, columns = (windows.inside(whole.shape[axis], axis) for axis in (0, 1))
     expected = np.zeros_like(whole)
     expected[rows, columns] = True
-    np.testing.assert_array_equal(whole if whole.any() else np.ones_like(whole), expected)
+    np.testing.assert_array_equal(whole, expected)
     row, column, _ = peak(answers["conv"][0], windows)
     assert expected[row, column]
+
+
+def test_where_no_window_is_inside_all_places_count() -> None:
+    network, picture = Network(), np.ones((1, 2, 2, 1), np.float32)
+    network.add("conv", Convolution(1, 1, 3, 1, 1))
+    windows = windows_of(network, "conv", picture, answers_of(network, picture))
+    assert [windows.inside(2, axis) for axis in (0, 1)] == [slice(0, 2)] * 2
 
 
 def test_the_fields_listed_are_boxes_of_each_layer_s_largest_number() -> None:
