@@ -34,9 +34,7 @@ class Windows:
         return slice(first, min(last + 1, places)) if first <= min(last, places - 1) else slice(0, places)
 
 
-def windows_of(
-    network: Network, node: str, picture: np.ndarray, answers: dict[str, np.ndarray]
-) -> Windows:  # fmt: skip
+def windows_of(network: Network, node: str, picture: np.ndarray, answers: dict[str, np.ndarray]) -> Windows:
     """The windows of the layer `node`; zeros that a layer of their own puts around count as padding."""
     layer = network.nodes[node].layer
     assert isinstance(layer, Windowed)
