@@ -60,13 +60,14 @@ def page(
     pictures: Mapping[str, bytes],
     subtitle: str = "",
     rules: str = "",
+    script: str = "",
     beside: bool = True,
 ) -> Path:
     """Write the page `out` (HTML) and, if `beside`, every chart beside it as charts/NAME.png; returns `out`.
 
     `pictures` maps picture names to encoded thumbnails (PNG, JPEG, GIF, WebP); a picture that is missing is shown by
-    its name. `rules` is CSS that these sections need beside the common one. Needs Altair and vl-convert
-    (`pip install sightline[train]`) only when a section holds figures.
+    its name. `rules` is CSS that these sections need beside the common one, `script` JavaScript. Needs Altair and
+    vl-convert (`pip install sightline[train]`) only when a section holds figures.
     """
     sections = _distinct(sections)
     figures = [figure for section in sections for figure in section.figures]
@@ -74,7 +75,8 @@ def page(
     bodies = [
         env.get_template(f"sections/{section.template}").render(section=section, **section.data) for section in sections
     ]
-    style, scripts = _style() + rules, _scripts() if figures else []
+    style = _style() + rules
+    scripts = [*(_scripts() if figures else ()), *([script] if script else ())]
     html = env.get_template("page.html.j2").render(
         title=title,
         subtitle=subtitle,
