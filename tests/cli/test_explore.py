@@ -14,6 +14,9 @@ from PIL import Image
 
 from sightline.cli import explore
 from sightline.core.errors import UserError
+from sightline.data.preprocess import Preprocess
+from sightline.exporting.scratch import export_scratch
+from sightline.run import Run
 from sightline.scratch.architectures import make
 from sightline.scratch.bundles import from_bundle
 
@@ -35,14 +38,13 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 
 def write_bundle(folder: Path, arch: str) -> None:
-    folder.mkdir(parents=True)
     network = make("resnet20", classes=3)
     network.initialise(5)
-    network.save(folder / "model.safetensors")
-    preprocess = {"size": 32, "channels": 3, "resize": "shorter", "interpolation": "bilinear",
-                  "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]}  # fmt: skip
-    card = {"arch": arch, "style": "paper", "stem": "small", "classes": CLASSES, "preprocess": preprocess}
-    (folder / "bundle.json").write_text(json.dumps(card))
+    export_scratch(
+        network, arch=arch, stem="small", style="paper", classes=CLASSES, metrics={}, data={}, out=folder,
+        preprocess=Preprocess(32, 3, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3)),
+        golden_images=np.zeros((1, 32, 32, 3), np.uint8),
+    )  # fmt: skip
 
 
 def test_a_bundle_s_own_picture_is_followed(call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,12 +63,15 @@ def test_a_bundle_s_own_picture_is_followed(call: Call, tmp_path: Path, capsys: 
 
 
 def test_a_run_is_its_bundle(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("runs/mine").mkdir(parents=True)
-    Path("runs/mine/run.json").write_text("{}")
+    known = {"arguments": {"arch": "resnet20"}, "seed": 0, "data": {"fingerprint": "none"}}
+    Run.create("runs/mine", {"status": "done", **known})
     Path("bundle").rename("runs/mine/bundle")
     call("mine", "grey.png")
     assert "resnet20 says" in capsys.readouterr().out
     assert Path("explore.html").exists()
+    Run.create("runs/begun", {"status": "interrupted", **known})
+    with pytest.raises(UserError, match="begun has no bundle yet, it is interrupted"):
+        call("begun", "grey.png")
 
 
 def test_an_untrained_network_takes_the_picture_s_channels(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,8 +114,3 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(call: Call, monk
     monkeypatch.setattr("sightline.scratch.seeing.explore", lambda *_: pytest.fail("it worked first"))
     with pytest.raises(UserError, match="may not be written to"):
         call("lenet", "grey.png")
-
-
-@pytest.mark.parametrize(("name", "size"), [("lenet", 28), ("resnet20", 32), ("plain56", 32), ("resnet50", 224)])
-def test_each_network_has_its_size(name: str, size: int) -> None:
-    assert explore.own_size(name) == size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,27 @@ def test_a_bundle_answers_in_numpy_as_it_does(arch: str, tmp_path: Path) -> None
     expected = bundle.run(pictures).logits
     np.testing.assert_allclose(rebuilt.logits(pictures), expected, atol=1e-4 * np.abs(expected).max())
     assert rebuilt.classes == bundle.classes
+
+
+def test_a_bundle_that_cannot_be_rebuilt_says_why(tmp_path: Path) -> None:
+    network = make("lenet", classes=2, size=28)
+    network.save(tmp_path / "model.safetensors")
+    card = {"arch": "lenet", "classes": ["a", "b"], "stem": "small", "style": "paper", "preprocess": {"size": 28}}
+    for change, says in (
+        ({"int8": {}}, "is in 8-bit integers: name the bundle it was made of"),
+        ({"preprocess": None}, "bundle.json does not say its preprocess"),
+        ({"style": None}, "is of several networks, or of vectors"),
+        ({"arch": "lenett"}, 'no network "lenett" in NumPy, did you mean "lenet"'),
+        ({"arch": "resnet20"}, "the weights do not belong to this network: they lack bn1.weight"),
+        ({"classes": ["a"]}, "fc2.weight has shape"),
+    ):
+        changed = {key: value for key, value in (card | change).items() if value is not None}
+        (tmp_path / "bundle.json").write_text(json.dumps(changed))
+        with pytest.raises(UserError, match=says):
+            from_bundle(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="no weights at"):
+        from_bundle(tmp_path)
 
 
 def test_every_name_can_be_made() -> None:

@@ -71,7 +71,7 @@ class Everywhere(MaxPool):
         self.kernel, self.geometry, self.ceil = pool.kernel, pool.geometry, pool.ceil
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> tuple[np.ndarray | None, ...]:
-        x, _ = self._take()
+        x, _ = self.take()
         random, dx = np.random.default_rng(0), np.zeros_like(x)
         for _ in range(5):
             drawn = random.standard_normal(x.shape)

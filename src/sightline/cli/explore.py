@@ -12,7 +12,7 @@ import typer
 
 from sightline.cli.output import Bars, print_json, print_line
 from sightline.cli.parameters import Json
-from sightline.core.artifact import check_writable, read_json
+from sightline.core.artifact import check_writable
 from sightline.core.errors import UserError, closest, named
 from sightline.core.wording import percent
 
@@ -108,20 +108,16 @@ def trained(name: str, *untrained_only: int | None) -> Explored | None:
 
     UserError when it is not there in NumPy, or for options that only an untrained one has.
     """
-    from sightline.api import is_network
-    from sightline.data.preprocess import Preprocess
-    from sightline.run import place
+    from sightline.api import is_network, load
     from sightline.scratch.bundles import from_bundle
 
     if not is_network(name):
         return None
     if any(option is not None for option in untrained_only):
         raise UserError(f"{named(name)} is trained: --seed, --classes and --size are for a network's name")
-    run = place(name)
-    path = run / "bundle" if run else Path(name)
-    rebuilt = from_bundle(path)
-    preprocess = Preprocess.from_dict(read_json(path / "bundle.json", "bundle")["preprocess"])
-    return Explored(rebuilt.network, rebuilt.arch, rebuilt.classes, preprocess, None)
+    bundle = load(name)
+    rebuilt = from_bundle(bundle.path)
+    return Explored(rebuilt.network, rebuilt.arch, rebuilt.classes, bundle.preprocess, None)
 
 
 def untrained(name: str, picture: Image.Image, seed: int | None, classes: int | None, size: int | None) -> Explored:
@@ -131,7 +127,7 @@ def untrained(name: str, picture: Image.Image, seed: int | None, classes: int | 
     """
     from sightline.data.preprocess import Preprocess
     from sightline.run import RUNS
-    from sightline.scratch.architectures import NETWORKS, make
+    from sightline.scratch.architectures import NETWORKS, make, usual_size
 
     base = name.partition(":")[0]
     if base not in NETWORKS:
@@ -142,22 +138,12 @@ def untrained(name: str, picture: Image.Image, seed: int | None, classes: int | 
             f'"{named(name)}" is neither a run nor a network in NumPy{named(near) or ":"} there are '
             f"{', '.join(NETWORKS)}"
         )
-    side, channels = size or own_size(base), 1 if picture.mode == "L" else 3
+    side, channels = size or usual_size(base), 1 if picture.mode == "L" else 3
     network = make(name, classes=classes or CLASSES, channels=channels, size=side, small=side <= SMALL)
     network.initialise(seed or 0)
     names = tuple(f"class {number}" for number in range(classes or CLASSES))
     half = (0.5,) * channels
     return Explored(network, name, names, Preprocess(side, channels, mean=half, std=half), seed or 0)
-
-
-def own_size(name: str) -> int:
-    """The side of the pictures that the network called `name` was made for."""
-    from sightline.scratch.architectures import CIFAR
-
-    if name == "lenet":
-        return 28
-    small = {f"{family}{6 * n + 2}" for family in ("resnet", "plain") for n in (*CIFAR, 200)} | {"inception_small"}
-    return 32 if name in small else 224
 
 
 def place_of(name: str, explored: Explored) -> int:

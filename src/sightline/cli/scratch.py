@@ -1,4 +1,4 @@
-"""`sightline scratch`: networks in NumPy alone - train one, compare it with PyTorch, check its gradients."""
+"""`sightline scratch`: networks in NumPy alone - train one, compare it with PyTorch, check it, look inside."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sightline.cli import explore
 from sightline.cli.output import Bars, note, print_json, print_line, print_table
 from sightline.cli.parameters import DATA_HELP, Json, Out, Seed, Side, given
 from sightline.cli.train import calibrated
@@ -19,6 +20,7 @@ SHOWN = 12  # layers of a comparison, the furthest apart
 WEIGHTS_HELP = "Instead of RUN: the network's public weights (imagenet), or those in a file."
 
 app = typer.Typer(no_args_is_help=True, help="Networks in NumPy alone: to learn from, and to look inside one's own.")
+app.command(name="explore")(explore.command)
 
 
 @app.command()

@@ -47,11 +47,14 @@ def from_bundle(path: str | Path) -> Rebuilt:
         raise UserError(
             f"no weights at {named(path / 'model.safetensors')} ({error}): name a bundle's folder"
         ) from None
-    preprocess = card["preprocess"]
     if "int8" in card:
         raise UserError(f"{named(path)} is in 8-bit integers: name the bundle it was made of")
     if "style" not in card:
         raise UserError(f"{named(path)} is of several networks, or of vectors: name the bundle of one of them")
+    missing = [key for key in ("arch", "classes", "stem", "preprocess") if key not in card]
+    if missing:
+        raise UserError(f"damaged bundle: {named(path / 'bundle.json')} does not say its {missing[0]}")
+    preprocess = card["preprocess"]
     network = make(
         card["arch"], classes=len(card["classes"]), channels=preprocess.get("channels", 3), size=preprocess["size"],
         small=card["stem"] == "small", paper=card["style"] == "paper",

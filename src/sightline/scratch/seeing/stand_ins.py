@@ -34,12 +34,12 @@ class FixedNorm(Layer):
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:
         """[N, H, W, C] to the same."""
         (x,) = inputs
-        self._saved = x if training else None
+        self.saved = x if training else None
         return F.fixed_norm(x, self.parameters["weight"], self.parameters["bias"], *self._seen)
 
     def backward(self, dy: np.ndarray, *, inputs_too: bool = True) -> Answers:
         """[N, H, W, C] to the same."""
-        dx, scale, shift = F.fixed_norm_gradients(dy, self._take(), self.parameters["weight"], *self._seen)
+        dx, scale, shift = F.fixed_norm_gradients(dy, self.take(), self.parameters["weight"], *self._seen)
         self.gradients = {"weight": scale, "bias": shift}
         return (dx,)
 
