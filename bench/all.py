@@ -28,6 +28,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "dimensions": ("mnist", "photos", "weights"),
     "serve": ("photos", "weights"),
     "int8": ("small", "weights", "imagenet"),
+    "scratch": ("mnist",),
 }
 
 

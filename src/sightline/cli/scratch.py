@@ -30,7 +30,7 @@ def train(
     network: Annotated[
         str, typer.Option(metavar="NAME", help="lenet, inception_small, or as `sightline train --arch` calls it.")
     ] = "lenet",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training pictures.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training pictures.")] = 5,
     optimizer: Annotated[Literal["sgd", "adam"], typer.Option(help="sgd has Nesterov's momentum.")] = "sgd",
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.05 (adam: 0.001)")] = None,
     momentum: Annotated[float, typer.Option(help="Of sgd; 0 for none.")] = 0.9,

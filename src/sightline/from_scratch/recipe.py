@@ -17,7 +17,7 @@ STEPS_AN_EPOCH = 8  # at least, where there are few pictures
 class Recipe:
     """How to train; what is None is chosen by `fitted`. SGD takes Nesterov's momentum."""
 
-    epochs: int = 10
+    epochs: int = 5
     optimizer: str = "sgd"
     lr: float | None = None
     momentum: float = 0.9
