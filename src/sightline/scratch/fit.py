@@ -74,7 +74,7 @@ def fit(
         raise UserError(f"{len(pictures)} pictures and {len(labels)} labels: there must be one for each, and some")
     at = _resumed(network, optimizer, checkpoint) if checkpoint and checkpoint.exists() else _Standing()
     per_epoch = math.ceil(len(labels) / batch_size)
-    with progress.task("Training", epochs * len(labels)) as advance, one_thread_a_product():
+    with progress.task("Training", epochs * len(labels)) as advance, keeping_freed_memory(), one_thread_a_product():
         advance(len(at.history) * len(labels) + at.seen)
         for number in range(len(at.history), epochs):
             order = np.random.default_rng([seed, number]).permutation(len(labels))
