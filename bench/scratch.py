@@ -80,7 +80,7 @@ def theirs(name: str, *, last: bool) -> Step:
         )  # fmt: skip
     else:
         network = create(name, num_classes=WORK[name][3])
-    network = network.to(memory_format=layout)
+    network = network.to(memory_format=layout)  # type: ignore[call-overload]
     pictures = torch.from_numpy(arrays).permute(0, 3, 1, 2)
     if not last:
         pictures = pictures.reshape(len(pictures), *pictures.shape[1:]).clone(memory_format=torch.contiguous_format)

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 
 from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
+from sightline.core.machine import keeping_freed_memory
 from sightline.core.progress import SILENT, Progress
 from sightline.core.stopping import Interrupted
 from sightline.scratch.functional import cross_entropy, one_thread_a_product
