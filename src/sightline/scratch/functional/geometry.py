@@ -42,7 +42,9 @@ def padded(x: np.ndarray, padding: Pair, value: float = 0) -> np.ndarray:
     if padding == (0, 0):
         return x
     (n, h, w, c), (down, across) = x.shape, padding
-    out = np.full((n, h + 2 * down, w + 2 * across, c), value, x.dtype)
+    out = np.empty((n, h + 2 * down, w + 2 * across, c), x.dtype)
+    out[:, :down] = out[:, down + h :] = value
+    out[:, :, :across] = out[:, :, across + w :] = value
     out[:, down : down + h, across : across + w] = x
     return out
 

@@ -73,11 +73,11 @@ def add(*parts: np.ndarray) -> np.ndarray:
             f"a sum needs answers of one shape, not {' and '.join(map(str, shapes))}: let the shortcut change its "
             "channels and stride by a 1 x 1 convolution"
         )
-    first, *others = map(rows, parts)
+    first, second, *others = map(rows, parts)
     total = np.empty(first.shape, np.result_type(*parts))
 
     def add_up(part: slice) -> None:
-        total[part] = first[part]
+        np.add(first[part], second[part], out=total[part])
         for other in others:
             total[part] += other[part]
 
