@@ -27,7 +27,7 @@ from figures import Figure, parser, tell
 
 from sightline.core.machine import keeping_freed_memory
 
-BATCH, SECONDS, SEEDS = 128, 4.0, (0, 1, 2)
+BATCH, SECONDS, SEEDS = 128, 3.0, (0, 1, 2)
 Step = Callable[[], Any]
 # name, pictures at once, their side and channels, classes
 WORK = {
