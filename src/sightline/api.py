@@ -207,8 +207,8 @@ def train_scratch(
 ) -> Run:
     """Train `arch` on `data` in NumPy alone and return the Run, which every verb takes.
 
-    `out` is a new directory, runs/ARCH-DATA unless given; `options` are the fields of `from_scratch.Recipe` (epochs,
-    optimizer, lr, momentum, weight_decay, schedule, batch_size, seed).
+    `out` is a new directory, runs/ARCH-DATA unless given; `options` are the fields of `from_scratch.recipe.Recipe`
+    (epochs, optimizer, lr, momentum, weight_decay, schedule, batch_size, seed).
     """
     from sightline.from_scratch.recipe import Recipe
     from sightline.from_scratch.training import train as carry_out

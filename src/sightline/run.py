@@ -103,9 +103,14 @@ class Run:
         return f"finish it with `{self.resume_command}`"
 
     @property
+    def in_numpy(self) -> bool:
+        """Whether it was trained in NumPy, and not in PyTorch."""
+        return "engine" in self.document["arguments"]
+
+    @property
     def resume_command(self) -> str:
-        """What continues the training on the command line; one in NumPy has an `engine` among its arguments."""
-        verb = "scratch train" if "engine" in self.document["arguments"] else "train"
+        """What continues the training on the command line."""
+        verb = "scratch train" if self.in_numpy else "train"
         return f"sightline {verb} --resume {named(shlex.quote(str(self.path)))}"
 
     def unfinished_dataset(self) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch.nn import functional as T
 
 from sightline.core.errors import UserError
@@ -278,3 +281,47 @@ def test_what_joins_and_what_cannot() -> None:
         F.linear(drawn(2, 3), drawn(4, 5))
     with pytest.raises(UserError, match="labels from 0 to 3 do not fit 3 classes"):
         F.cross_entropy(drawn(2, 3), np.array([0, 3]))
+
+
+def test_windows_with_gaps_share_pixels() -> None:
+    """Stride 2 and 2 x 2 pixels two apart: each pixel of the middle is in several windows."""
+    x, geometry = RANDOM.standard_normal((2, 7, 7, 3)), Geometry((2, 2), (0, 0), (2, 2))
+    y = F.max_pool(x, (2, 2), geometry)
+    given_to = theirs(x)
+    pooled = torch.nn.functional.max_pool2d(given_to, 2, 2, dilation=2)
+    pooled.sum().backward()  # type: ignore[no-untyped-call]
+    np.testing.assert_allclose(y, pooled.detach().numpy().transpose(0, 2, 3, 1))
+    assert given_to.grad is not None
+    found = F.max_pool_gradient(np.ones_like(y), x, y, (2, 2), geometry)
+    np.testing.assert_allclose(found, given_to.grad.numpy().transpose(0, 2, 3, 1))
+
+
+def test_blas_has_its_threads_again_when_the_last_has_left() -> None:
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    with threadpool_limits(2, "blas"):
+        before = threads()
+        first, second = F.one_thread_a_product(), F.one_thread_a_product()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads() == [1] * len(before)
+        second.__exit__(None, None, None)
+        assert threads() == before
+
+
+def test_a_copy_of_the_process_has_threads_of_its_own() -> None:
+    code = """
+import os, signal
+from sightline.scratch.functional import slices
+slices.cpu_quota = lambda: 2
+work = lambda: slices.in_slices(lambda part: part.stop - part.start, 8, slices.SLICE)
+assert sum(work()) == 8
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    os._exit(0 if sum(work()) == 8 else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0

@@ -55,7 +55,9 @@ def command(
         int | None,
         typer.Option(min=0, max=2**32 - 1, help="Of NETWORK: what its numbers are drawn from.", show_default="0"),
     ] = None,
-    classes: Annotated[int | None, typer.Option(min=2, help="Of NETWORK: its classes.", show_default="10")] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, max=100_000, help="Of NETWORK: its classes.", show_default="10")
+    ] = None,
     size: Annotated[
         int | None,
         typer.Option(min=16, max=1024, help="Of NETWORK: the picture's side in pixels.", show_default="its own"),

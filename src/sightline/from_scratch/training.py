@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from sightline.bundle import GOLDEN_IMAGES
@@ -28,13 +29,12 @@ from sightline.exporting.scratch import embedding_of, export_scratch
 from sightline.from_scratch.recipe import Recipe
 from sightline.run import Run, begun_on
 from sightline.scratch.architectures import make, usual_size
-from sightline.scratch.fit import Diverged, Epoch, fit
+from sightline.scratch.fit import Diverged, Epoch, fit, quiet
 from sightline.scratch.functional import cross_entropy
 from sightline.scratch.layers import Linear
 from sightline.scratch.network import Network
 from sightline.scratch.pictures import normalised
 
-ENGINE = "numpy"
 BATCH = 256  # pictures at once, of those that are not trained on
 
 
@@ -52,7 +52,7 @@ def train(
         raise UserError(f"{named(dataset.path)} has no training pictures: see `sightline data` for what became of them")
     size = size or fitting_size(dataset, rows, usual_size(arch))
     arguments = {
-        "engine": ENGINE,
+        "engine": "numpy",
         "arch": arch,
         "size": size,
         "stem": "small" if size <= 64 else "imagenet",
@@ -72,7 +72,7 @@ def resume(run: Run, *, progress: Progress = SILENT) -> Run:
 
     UserError when the run is done, was not trained in NumPy, or its data is gone or has changed.
     """
-    if run.document["arguments"].get("engine") != ENGINE:
+    if not run.in_numpy:
         raise UserError(f"{named(run.path)} was not begun in NumPy: `{run.resume_command}` goes on with it")
     dataset = run.unfinished_dataset()
     return _carry_out(run.update(status="running"), dataset, progress)
@@ -92,7 +92,8 @@ def _carry_out(run: Run, dataset: Dataset, progress: Progress) -> Run:
         with stop_signals() as stop, PeakMemory() as memory:
             training = Training(run, dataset, progress)
             history = training.run_to_the_end(stop.is_set)
-        return training.finish(history, memory.peak_bytes)
+        with quiet():  # answers that are no numbers are told in words
+            return training.finish(history, memory.peak_bytes)
     except KeyboardInterrupt:
         run.update(status="interrupted")
         raise Interrupted(f"`{run.resume_command}` continues") from None
@@ -139,7 +140,12 @@ class Training:
             schedule=self.schedule, batch_size=recipe.batch_size or 1, seed=recipe.seed, prepare=self.read,
             checkpoint=self.checkpoints / "last.safetensors", progress=self.progress, ended=self.ended, stop=stop,
         )  # fmt: skip
-        self.network.load(load_file(self.best))
+        try:
+            self.network.load(load_file(self.best))
+        except (OSError, SafetensorError):
+            raise UserError(f"damaged run: no weights in {named(self.best)}, train it again") from None
+        if len(self.rows) != len(history):
+            raise UserError(f"damaged run: {named(self.run.path / 'metrics.csv')} lacks epochs, train it again")
         return history
 
     @property
@@ -210,17 +216,20 @@ class Training:
         validation = {figure: best[f"validation_{figure}"] for figure in ("top1", "balanced", "loss")}
         calibration = found.figures if found else None
         rows = np.concatenate([self.dataset.rows(split) for split in ("validation", "train")])[:GOLDEN_IMAGES]
-        bundle = export_scratch(
-            self.network, arch=self.run.arch, stem=arguments["stem"], style=arguments["style"],
-            classes=self.dataset.classes, preprocess=self.preprocess, golden_images=self.pixels.read(rows),
-            metrics={
-                "validation": validation,
-                "calibration": calibration,
-                "confusion": found.confusion if found else None,
-            },
-            data={key: self.run.document["data"][key] for key in ("name", "fingerprint", "counts")},
-            experience=found.experience if found else None, out=self.run.path / "bundle", replace=True,
-        )  # fmt: skip
+        try:
+            bundle = export_scratch(
+                self.network, arch=self.run.arch, stem=arguments["stem"], style=arguments["style"],
+                classes=self.dataset.classes, preprocess=self.preprocess, golden_images=self.pixels.read(rows),
+                metrics={
+                    "validation": validation,
+                    "calibration": calibration,
+                    "confusion": found.confusion if found else None,
+                },
+                data={key: self.run.document["data"][key] for key in ("name", "fingerprint", "counts")},
+                experience=found.experience if found else None, out=self.run.path / "bundle", replace=True,
+            )  # fmt: skip
+        except UserError as error:  # answers that are not finite, from a loss that was
+            raise Diverged(str(error)) from None
         results = {
             "epochs": len(history),
             "steps": len(history) * self.steps,
@@ -248,6 +257,9 @@ class Training:
 
 
 def best_of(rows: list[dict[str, Any]]) -> int:
-    """The number of the epoch with the best validation, the last of equals; without validation the last one."""
-    scores = [(row["validation_top1"] or 0.0, -(row["validation_loss"] or 0.0)) for row in rows]
-    return max(range(len(rows)), key=lambda place: (*scores[place], place)) + 1
+    """The number of the epoch with the best validation, the last of equals; without validation the last one.
+
+    One whose loss is no number is none to take while there is another.
+    """
+    top1, loss = ([row[f"validation_{figure}"] or 0.0 for row in rows] for figure in ("top1", "loss"))
+    return max(range(len(rows)), key=lambda place: (math.isfinite(loss[place]), top1[place], -loss[place], place)) + 1

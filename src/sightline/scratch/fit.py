@@ -75,7 +75,12 @@ def fit(
         raise UserError(f"{len(pictures)} pictures and {len(labels)} labels: there must be one for each, and some")
     at = _resumed(network, optimizer, checkpoint) if checkpoint and checkpoint.exists() else _Standing()
     per_epoch = math.ceil(len(labels) / batch_size)
-    with progress.task("Training", epochs * len(labels)) as advance, keeping_freed_memory(), one_thread_a_product():
+    with (
+        progress.task("Training", epochs * len(labels)) as advance,
+        keeping_freed_memory(),
+        one_thread_a_product(),
+        quiet(),
+    ):
         advance(len(at.history) * len(labels) + at.seen)
         for number in range(len(at.history), epochs):
             order = np.random.default_rng([seed, number]).permutation(len(labels))
@@ -106,6 +111,11 @@ def fit(
     return at.history
 
 
+def quiet() -> np.errstate:
+    """NumPy says nothing of overflows while inside: a loss that is no number is told in words."""
+    return np.errstate(all="ignore")
+
+
 def _leave(network: Network, optimizer: Optimizer, at: _Standing, checkpoint: Path | None) -> NoReturn:
     if checkpoint:
         _keep(network, optimizer, at, checkpoint)
@@ -123,7 +133,7 @@ def _diverged(network: Network, batch: np.ndarray, epoch: int, step: int) -> Div
         if not first and not np.isfinite(answer).all():
             first.append(name)
 
-    with np.errstate(all="ignore"):
+    with quiet():
         network.forward(batch, training=False, watch=watch)
         if not first:
             network.forward(batch, training=True, watch=watch)

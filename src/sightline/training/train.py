@@ -162,7 +162,7 @@ def resume(run: Run, *, workers: int | None = None, progress: Progress = SILENT)
 
 def check_engine(run: Run) -> None:
     """UserError when `run` was begun in NumPy, which goes on there."""
-    if "engine" in run.document["arguments"]:
+    if run.in_numpy:
         raise UserError(f"{named(run.path)} was begun in NumPy: `{run.resume_command}` goes on with it")
 
 

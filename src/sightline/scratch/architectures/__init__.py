@@ -21,6 +21,7 @@ from sightline.scratch.network import Network
 __all__ = ["NETWORKS", "make", "usual_size"]
 
 CIFAR = (3, 5, 7, 9, 18)
+WIDEST = 16
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def _value(name: str, option: str, text: str, default: str | float) -> str | flo
         value = type(default)(text)
     except ValueError:
         raise UserError(f'{name}: {option} must be a number, not "{named(text)}"') from None
+    if isinstance(value, float) and not 0 < value <= WIDEST:
+        raise UserError(f"{name}: {option} {value:g} is out of range: it must be above 0 and at most {WIDEST}")
     if option == "shortcut" and value not in ("A", "B", "C", "none"):
         raise UserError(f'{name}: no shortcut "{named(text)}", use A, B, C or none')
     return value

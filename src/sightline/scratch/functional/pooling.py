@@ -28,7 +28,8 @@ def max_pool_gradient(
     """What `dy` means for `x`, whose pooling was `y`: all of it goes to the first largest pixel of each window."""
     of, places = _laid(x, kernel, geometry, ceil, -np.inf)
     into = np.zeros(of.shape, dy.dtype)
-    apart = all(width <= stride for width, stride in zip(kernel, geometry.stride, strict=True))
+    sides = zip(kernel, geometry.stride, geometry.dilation, strict=True)
+    apart = all(dilation * (width - 1) < stride for width, stride, dilation in sides)
 
     def work(part: slice) -> None:
         if apart and all_differ(part):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -17,13 +21,15 @@ from sightline.core.machine import cpu_quota
 SLICE = 1 << 22  # bytes of what is made on the way, a slice: of smaller ones Python's threads wait for each other
 WORTH = 1 << 18  # bytes from which on threads gain more than they cost
 Result = TypeVar("Result")
+_LOCK = threading.Lock()
+_INSIDE: list[Any] = []  # the limit on BLAS, once for each who is inside
 
 
 def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Result]:
     """`work` of slices of `count` things that make `each` bytes on the way, in order, a thread a processor.
 
-    There are as many for each processor. They, and so the answers to the last bit, depend on the shapes and the number
-    of processors alone.
+    There are as many for each processor; `work` asks for no slices itself. The slices, and so the answers to the last
+    bit, depend on the shapes and the number of processors alone.
     """
     processors, total = _processors(), count * each
     wanted = math.ceil(total / SLICE / processors) * processors if total > WORTH else 1
@@ -32,16 +38,26 @@ def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Re
     parts = [slice(*ends) for ends in itertools.pairwise(edges)]
     if number == 1 or processors == 1:
         return [work(part) for part in parts]
+    contexts = [copy_context() for _ in parts]  # what NumPy is to say of overflows, for one
     with one_thread_a_product():
-        return list(_threads().map(work, parts))
+        return list(_threads().map(lambda context, part: context.run(work, part), contexts, parts))
 
 
-def one_thread_a_product() -> ThreadpoolController:
-    """While inside, BLAS multiplies on the thread it is called on.
+@contextmanager
+def one_thread_a_product() -> Iterator[None]:
+    """While somebody is inside, BLAS multiplies on the thread it is called on.
 
     Its own threads stay busy waiting for a while after each product, on the processors that ours need.
     """
-    return _blas().limit(limits=1)
+    with _LOCK:
+        _INSIDE.append(_INSIDE[0] if _INSIDE else _blas().limit(limits=1))
+    try:
+        yield
+    finally:
+        with _LOCK:
+            limit = _INSIDE.pop()
+            if not _INSIDE:
+                limit.restore_original_limits()
 
 
 def in_rows(work: Callable[[slice], Result], x: np.ndarray) -> list[Result]:
@@ -72,3 +88,7 @@ def _processors() -> int:
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_processors(), thread_name_prefix="scratch")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # a copy of the process has no copies of its threads

@@ -9,10 +9,12 @@ from sightline.scratch.layers.layer import Answers, Layer
 
 
 class Relu(Layer):
-    """The positive part; below 0 `slope` times it, and `top` at most."""
+    """The positive part; below 0 `slope` times it, or `top` at most."""
 
     def __init__(self, slope: float = 0.0, top: float = np.inf) -> None:
         super().__init__()
+        if slope and np.isfinite(top):
+            raise ValueError("a ReLU has a slope below 0 or a top, not both")
         self.slope, self.top = slope, top
 
     def forward(self, *inputs: np.ndarray, training: bool) -> np.ndarray:

@@ -10,11 +10,14 @@ from sightline.scratch.layers.layer import Answers, Layer, draw
 
 
 class Convolution(Layer):
-    """`channels` kernels over `channels_in`, each in one of `groups`; drawn as He et al. 2015 for ReLU (fan out)."""
+    """`channels` kernels over `channels_in`, each in one of `groups`; drawn as He et al. 2015 for ReLU (fan out).
+
+    Unless told it is by `im2col`: what `auto` measures may differ from run to run, and with it the last bits.
+    """
 
     def __init__(
         self, channels_in: int, channels: int, kernel: int | Pair, stride: int = 1, padding: int | Pair = 0, *,
-        dilation: int = 1, groups: int = 1, bias: bool = True, method: Method = "auto",
+        dilation: int = 1, groups: int = 1, bias: bool = True, method: Method = "im2col",
     ) -> None:  # fmt: skip
         super().__init__()
         down, across = (kernel, kernel) if isinstance(kernel, int) else kernel
