@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ class Training:
         mean, deviation = (np.array(numbers, np.float32) for numbers in (self.preprocess.mean, self.preprocess.std))
         return normalised(self.pixels.read(rows), mean, deviation)
 
-    def run_to_the_end(self, stop: Any) -> list[Epoch]:
+    def run_to_the_end(self, stop: Callable[[], bool]) -> list[Epoch]:
         """All epochs, from the last checkpoint if there is one; then the network is what it was at its best."""
         rows, recipe = self.dataset.rows("train"), self.recipe
         history = fit(
