@@ -172,9 +172,9 @@ def check(
 ) -> None:
     """Check the gradients of every layer and of whole networks against small steps, in float64."""
     from sightline.scratch.gradients import LIMIT
-    from sightline.scratch.proof import NETWORKS, prove_layers, prove_networks
+    from sightline.scratch.proof import PROVEN, prove_layers, prove_networks
 
-    names = networks or NETWORKS
+    names = networks or PROVEN
     proofs = list(prove_layers(seed))
     with Bars().task("Checking", len(names), "networks") as advance:
         for proof in prove_networks(names, seed):

@@ -42,7 +42,8 @@ def verify(bundle: Bundle, *, layers: bool = False) -> dict[str, Any]:
     """
     rebuilt = from_bundle(bundle.path)
     images, logits = read_golden(bundle.path / GOLDEN)
-    difference = relative(rebuilt.logits(images), logits)
+    found = rebuilt.logits(images)
+    difference = relative(found, logits)
     document: dict[str, Any] = {
         "kind": "scratch-verification",
         "path": str(bundle.path),
@@ -50,7 +51,7 @@ def verify(bundle: Bundle, *, layers: bool = False) -> dict[str, Any]:
         "pictures": len(images),
         "limit": LIMIT,
         "difference": difference,
-        "runtime_difference": relative(rebuilt.logits(images), bundle.run(images).logits),
+        "runtime_difference": relative(found, bundle.run(images).logits),
     }
     passed = max(difference, document["runtime_difference"]) <= LIMIT
     if layers or (not passed and in_pytorch(bundle)):

@@ -59,6 +59,7 @@ class Network:
         for node in self.nodes.values():
             node.layer.initialise(random)
 
+    @one_thread_a_product()
     def forward(self, pictures: np.ndarray, *, training: bool = False, watch: Watch | None = None) -> np.ndarray:
         """The network's answer to `pictures` [N, H, W, C]; `watch` is shown every node's. UserError names the node at
         which shapes do not meet.
@@ -67,8 +68,7 @@ class Network:
         uses = Counter(name for node in self.nodes.values() for name in node.inputs)
         for node in self.nodes.values():
             try:
-                with one_thread_a_product():
-                    answers[node.name] = node.layer.forward(*(answers[name] for name in node.inputs), training=training)
+                answers[node.name] = node.layer.forward(*(answers[name] for name in node.inputs), training=training)
             except UserError as error:
                 raise UserError(f"{node.name}: {error}") from None
             if watch:
@@ -79,6 +79,7 @@ class Network:
                     del answers[name]
         return answers[self.last]
 
+    @one_thread_a_product()
     def backward(
         self, gradient: np.ndarray, *, watch: Watch | None = None, input_too: bool = False
     ) -> np.ndarray | None:
@@ -91,8 +92,7 @@ class Network:
             if watch:
                 watch(node.name, dy)
             wanted = input_too or node.inputs != (PICTURES,)
-            with one_thread_a_product():
-                found = node.layer.backward(dy, inputs_too=wanted)
+            found = node.layer.backward(dy, inputs_too=wanted)
             for name, dx in zip(node.inputs, found, strict=True):
                 if dx is not None and (name != PICTURES or input_too):
                     waiting[name] = add(waiting[name], dx) if name in waiting else dx

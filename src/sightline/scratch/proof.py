@@ -27,7 +27,7 @@ from sightline.scratch.layers import (
     SamePad,
 )
 
-NETWORKS = ("lenet", "resnet20", "plain20", "inception_small")
+PROVEN = ("lenet", "resnet20", "plain20", "inception_small")
 SIDE, PICTURES, CLASSES = 32, 3, 4
 Shape = tuple[int, ...]
 
@@ -93,7 +93,7 @@ def prove_layers(seed: int = 0) -> Iterator[Proof]:
         yield Proof(name, tuple(check_layer(layer, *inputs, seed=seed)))
 
 
-def prove_networks(names: Sequence[str] = NETWORKS, seed: int = 0) -> Iterator[Proof]:
+def prove_networks(names: Sequence[str] = PROVEN, seed: int = 0) -> Iterator[Proof]:
     """The networks of full `names`, newly drawn, on drawn pictures, by the loss. UserError for one that is unknown."""
     random = np.random.default_rng(seed)
     for name in names:

@@ -28,25 +28,28 @@ def im2col(x: np.ndarray, kernel: Pair, geometry: Geometry) -> np.ndarray:
 
 def col2im(columns: np.ndarray, shape: tuple[int, ...], kernel: Pair, geometry: Geometry) -> np.ndarray:
     """The transpose of `im2col`: rows laid back as windows of a picture of `shape` [N, H, W, C], overlaps added."""
-    groups, c = geometry.groups, shape[3] // geometry.groups
-    by_tap = columns.reshape(groups, -1, *kernel, c)
-    return _laid_back(lambda r, s: by_tap[:, :, r, s], shape, kernel, geometry)
+    n, h, w, c = shape
+    g, places = geometry.groups, geometry.places((h, w), kernel)
+    by_tap = columns.reshape(g, n, *places, *kernel, c // g)
+
+    def pixels(r: int, s: int) -> np.ndarray:
+        return by_tap[:, :, :, :, r, s].transpose(1, 2, 3, 0, 4).reshape(n, *places, c)
+
+    return _laid_back(pixels, shape, kernel, geometry, columns.dtype)
 
 
 def _laid_back(
-    pixels: Callable[[int, int], np.ndarray], shape: tuple[int, ...], kernel: Pair, geometry: Geometry
+    pixels: Callable[[int, int], np.ndarray], shape: tuple[int, ...], kernel: Pair, geometry: Geometry, dtype: np.dtype
 ) -> np.ndarray:
-    """The picture of `shape` that is the sum of all windows, whose `pixels(r, s)` are [G, N * P * Q, C/G].
+    """The picture of `shape` that is the sum of all windows, whose `pixels(r, s)` are [N, P, Q, C].
 
     One pixel of all windows at a time: then rows of them lie side by side in the picture.
     """
     n, h, w, c = shape
-    (down, across), g = geometry.padding, geometry.groups
-    places = geometry.places((h, w), kernel)
-    out = np.zeros((n, h + 2 * down, w + 2 * across, c), pixels(0, 0).dtype)
+    (down, across), places = geometry.padding, geometry.places((h, w), kernel)
+    out = np.zeros((n, h + 2 * down, w + 2 * across, c), dtype)
     for r, s in np.ndindex(kernel):
-        found = pixels(r, s).reshape(g, n, *places, c // g)
-        out[tap(r, s, places, geometry)] += found.transpose(1, 2, 3, 0, 4).reshape(n, *places, c)
+        out[tap(r, s, places, geometry)] += pixels(r, s)
     return out[:, down : down + h, across : across + w]
 
 
@@ -124,9 +127,12 @@ def _weights_by_matrices(dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geom
 def _input_by_matrices(dy: np.ndarray, shape: tuple[int, ...], weight: np.ndarray, geometry: Geometry) -> np.ndarray:
     k, r, s, c = weight.shape
     g = geometry.groups
-    out = dy.reshape(-1, g, k // g).transpose(1, 0, 2)
-    by_tap = weight.reshape(g, k // g, r, s, c)
-    return _laid_back(lambda i, j: out @ by_tap[:, :, i, j], (len(dy), *shape[1:]), (r, s), geometry)
+    out, by_tap = dy.reshape(-1, g, k // g).transpose(1, 0, 2), weight.reshape(g, k // g, r, s, c)
+
+    def pixels(i: int, j: int) -> np.ndarray:
+        return (out @ by_tap[:, :, i, j]).transpose(1, 0, 2).reshape(*dy.shape[:3], g * c)
+
+    return _laid_back(pixels, (len(dy), *shape[1:]), (r, s), geometry, dy.dtype)
 
 
 def _input_by_turned_kernels(
@@ -162,9 +168,5 @@ def _weights_by_taps(dy: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry
 
 
 def _input_by_taps(dy: np.ndarray, shape: tuple[int, ...], weight: np.ndarray, geometry: Geometry) -> np.ndarray:
-    _, h, w, c = shape
-    (down, across), places = geometry.padding, (dy.shape[1], dy.shape[2])
-    into = np.zeros((len(dy), h + 2 * down, w + 2 * across, c), dy.dtype)
-    for r, s in np.ndindex(weight.shape[1:3]):
-        into[tap(r, s, places, geometry)] += dy * weight[:, r, s, 0]
-    return into[:, down : down + h, across : across + w]
+    kernel = weight.shape[1], weight.shape[2]
+    return _laid_back(lambda r, s: dy * weight[:, r, s, 0], (len(dy), *shape[1:]), kernel, geometry, dy.dtype)

@@ -32,9 +32,10 @@ def max_pool_gradient(
     apart = all(dilation * (width - 1) < stride for width, stride, dilation in sides)
 
     def work(part: slice) -> None:
-        if apart and all_differ(part):
-            return
-        into[part] = 0
+        if apart:
+            if all_differ(part):
+                return
+            into[part] = 0
         left = np.ones(y[part].shape, bool)
         for r, s in np.ndindex(kernel):
             place = tap(r, s, places, geometry)
