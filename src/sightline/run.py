@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.core.artifact import directory, read_json, write_json, write_text
 from sightline.core.errors import UserError, closest, named
 from sightline.core.machine import describe, versions
+from sightline.core.stopping import Diverged, Interrupted
 
 if TYPE_CHECKING:
     from sightline.bundle import Bundle
@@ -112,6 +114,22 @@ class Run:
         """What continues the training on the command line."""
         verb = "scratch train" if self.in_numpy else "train"
         return f"sightline {verb} --resume {named(shlex.quote(str(self.path)))}"
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Where what is inside ends early, run.json's status says how, and an interrupt what goes on from there."""
+        try:
+            yield
+        except KeyboardInterrupt:  # with a checkpoint, or before and after the steps with nothing to keep
+            self.update(status="interrupted")
+            raise Interrupted(f"`{self.resume_command}` continues") from None
+        except Diverged:
+            self.update(status="diverged")
+            raise
+        except UserError:
+            with suppress(OSError):  # of a disk without room
+                self.update(status="interrupted")
+            raise
 
     def unfinished_dataset(self) -> Dataset:
         """The Dataset the training goes on with; UserError when it is done, or its data is gone or has changed."""

@@ -14,13 +14,13 @@ import torch
 from sightline import api
 from sightline.cli.train import show
 from sightline.core.errors import UserError
-from sightline.core.stopping import Interrupted
+from sightline.core.stopping import Diverged, Interrupted
 from sightline.data.dataset import Dataset
 from sightline.evaluation.network import how_trained
 from sightline.run import Run
 from sightline.training import depths, resume
 from sightline.training.depths import DEPTHS, SHORTEST, try_depths
-from sightline.training.loop import Diverged, Training
+from sightline.training.loop import Training
 from tests.weights import write_weights
 
 SAID = {"arch": "resnet20", "preprocess": {"resize": [16, 16], "interpolation": "bilinear"}}

@@ -1,4 +1,4 @@
-"""Stopping: what was asked to end comes to a good place first, and leaves what goes on from there."""
+"""Stopping early: what was asked to end comes to a good place first, and leaves what goes on from there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from sightline.core.errors import UserError
+
 
 class Interrupted(KeyboardInterrupt):
     """The user (SIGINT) or the system (SIGTERM) asked to stop; the checkpoint is written."""
+
+
+class Diverged(UserError):
+    """The loss of a training is no number any more."""
 
 
 @contextmanager

@@ -6,7 +6,8 @@ the classes are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,3 +59,14 @@ class Spread:
             f"gets {percent(self.recall)} of the {pictures} pictures right in the mean of the classes, where guessing "
             f"gets {percent(1 / self.classes)}"
         )
+
+
+def collapsed(epoch: dict[str, Any], labels: np.ndarray) -> dict[str, Any] | None:
+    """The Spread that a Run's `epoch` measured on validation pictures of `labels`, where the network has collapsed.
+
+    None else, or where nobody looked.
+    """
+    if epoch.get("validation_commonest") is None:  # a fitted head's trials, or no validation pictures
+        return None
+    spread = Spread(epoch["validation_commonest"], epoch["validation_balanced"], len(np.unique(labels)))
+    return asdict(spread) if spread.collapsed else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +15,25 @@ from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
 from sightline.core.machine import PeakMemory, cpu_quota
 from sightline.core.progress import SILENT, Progress
-from sightline.core.stopping import Interrupted, stop_signals
-from sightline.data.balance import balanced_accuracy
+from sightline.core.stopping import Diverged, stop_signals
 from sightline.data.dataset import Dataset
 from sightline.data.fitting import fitting_size, plain_preprocess
 from sightline.data.fitting import normalised as normalising
 from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.evaluation.calibration import Calibration, calibrate, remembered
-from sightline.evaluation.collapse import Spread
+from sightline.evaluation.collapse import Spread, collapsed
 from sightline.exporting.scratch import embedding_of, export_scratch
 from sightline.from_scratch.recipe import Recipe
 from sightline.run import Run, begun_on
 from sightline.scratch.architectures import make, usual_size
-from sightline.scratch.fit import Diverged, Epoch, fit, quiet
+from sightline.scratch.fit import Epoch, fit, quiet
 from sightline.scratch.functional import cross_entropy
 from sightline.scratch.layers import Linear
 from sightline.scratch.network import Network
 from sightline.scratch.pictures import normalised
 
+VALIDATION = ("validation_loss", "validation_top1", "validation_balanced", "validation_commonest")
 BATCH = 256  # pictures at once, of those that are not trained on
 
 
@@ -88,23 +86,13 @@ def made(arguments: dict[str, Any], classes: int, channels: int) -> Network:
 
 
 def _carry_out(run: Run, dataset: Dataset, progress: Progress) -> Run:
-    """Train, and end in a Bundle; run.json's status says how that went, unless the process dies."""
-    try:
+    """Train, and end in a Bundle."""
+    with run.attempt():
         with stop_signals() as stop, PeakMemory() as memory:
             training = Training(run, dataset, progress)
             history = training.run_to_the_end(stop.is_set)
         with quiet():  # answers that are no numbers are told in words
             return training.finish(history, memory.peak_bytes)
-    except KeyboardInterrupt:
-        run.update(status="interrupted")
-        raise Interrupted(f"`{run.resume_command}` continues") from None
-    except Diverged:
-        run.update(status="diverged")
-        raise
-    except UserError:
-        with contextlib.suppress(OSError):  # of a disk without room
-            run.update(status="interrupted")
-        raise
 
 
 class Training:
@@ -174,13 +162,15 @@ class Training:
         """What the network measures on the validation pictures; None where there are none."""
         rows = self.dataset.rows("validation")
         if not len(rows):
-            return dict.fromkeys(("validation_loss", "validation_top1", "validation_balanced"))
+            return dict.fromkeys(VALIDATION)
         logits, labels = self.answers(rows)[0], self.dataset.labels(rows)
         said = logits.argmax(1)
+        spread = Spread.of(said, labels)
         return {
             "validation_loss": cross_entropy(logits.astype(np.float64), labels)[0],
             "validation_top1": float((said == labels).mean()),
-            "validation_balanced": balanced_accuracy(labels, said == labels),
+            "validation_balanced": spread.recall,
+            "validation_commonest": spread.commonest,
         }
 
     def answers(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -243,18 +233,10 @@ class Training:
             "parameters": bundle.card["parameters"],
             "macs": bundle.card["macs"],
             "validation": validation,
-            "collapsed": self.collapsed(),
+            "collapsed": collapsed(best, self.dataset.labels(self.dataset.rows("validation"))),
             "calibration": calibration,
         }
         return self.run.update(status="done", results=results)
-
-    def collapsed(self) -> dict[str, Any] | None:
-        """The Spread of the answers to the validation pictures where the network has collapsed; None else."""
-        rows = self.dataset.rows("validation")
-        if not len(rows):
-            return None
-        spread = Spread.of(self.answers(rows)[0].argmax(1), self.dataset.labels(rows))
-        return asdict(spread) if spread.collapsed else None
 
 
 def best_of(rows: list[dict[str, Any]]) -> int:

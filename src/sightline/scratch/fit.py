@@ -22,7 +22,7 @@ from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
 from sightline.core.machine import keeping_freed_memory
 from sightline.core.progress import SILENT, Progress
-from sightline.core.stopping import Interrupted
+from sightline.core.stopping import Diverged, Interrupted
 from sightline.scratch.functional import cross_entropy, one_thread_a_product
 from sightline.scratch.layers import Dropout
 from sightline.scratch.network import Network
@@ -36,10 +36,6 @@ class Epoch:
     loss: float
     accuracy: float
     seconds: float = field(compare=False)  # of its steps
-
-
-class Diverged(UserError):
-    """The loss is no number any more."""
 
 
 @dataclass

@@ -17,9 +17,9 @@ from typing import Any
 from sightline.core.artifact import directory
 from sightline.core.errors import UserError
 from sightline.core.shares import wilson
+from sightline.core.stopping import Diverged
 from sightline.data.balance import JUDGE
 from sightline.run import Run
-from sightline.training.loop import Diverged
 
 DEPTHS = ("head", "last", "gradual", "all")
 MEASURED = ("validation", "epochs", "trained_parameters", "train_seconds")

@@ -19,9 +19,9 @@ import torch
 from lightning_fabric import Fabric
 from torch.nn import functional
 
-from sightline.core.errors import UserError, named
+from sightline.core.errors import named
 from sightline.core.progress import Progress
-from sightline.core.stopping import Interrupted, stop_signals
+from sightline.core.stopping import Diverged, Interrupted, stop_signals
 from sightline.data.loaders import Loader
 from sightline.evaluation.collapse import Spread
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
@@ -32,10 +32,6 @@ from sightline.training.tuning import training_mode
 CHECK_EVERY = 10
 LAST = "last.safetensors"
 VALIDATION = ("validation_loss", "validation_top1", "validation_balanced", "validation_commonest")
-
-
-class Diverged(UserError):
-    """The loss is no longer a number."""
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,11 @@ from sightline.bundle import GOLDEN_IMAGES
 from sightline.core.errors import UserError, named
 from sightline.core.machine import PeakMemory, keeping_freed_memory
 from sightline.core.progress import SILENT, Progress
-from sightline.core.stopping import Interrupted
+from sightline.core.stopping import Diverged
 from sightline.data.dataset import Dataset
 from sightline.data.fitting import fitting_size, plain_preprocess
 from sightline.data.preprocess import Preprocess
-from sightline.evaluation.collapse import Spread
+from sightline.evaluation.collapse import collapsed
 from sightline.exporting.onnx import export
 from sightline.models import STYLES, architecture, check_size, learns_from_one
 from sightline.models.pretrained import Weights
@@ -29,7 +27,6 @@ from sightline.training.device import Device, make_fabric, spoken
 from sightline.training.fit import Fitted, Material, fit, gather
 from sightline.training.footprint import Footprint
 from sightline.training.inputs import grown, share_of
-from sightline.training.loop import Diverged
 from sightline.training.recipe import Recipe
 from sightline.training.tuning import count
 
@@ -194,8 +191,8 @@ def _document(dataset: Dataset, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Run:
-    """Train, measure memory, end in a Bundle; run.json's status says how that went, unless the process dies."""
-    try:
+    """Train, measure memory, end in a Bundle."""
+    with run.attempt():
         if run.document["arguments"]["recipe"]["tune"] == "auto":
             return try_depths(run, lambda depth: _carry_out(depth, dataset, workers, progress))
         if torch.cuda.is_available():
@@ -205,16 +202,6 @@ def _carry_out(run: Run, dataset: Dataset, workers: int | None, progress: Progre
             fitted = fit(material)
         peak_bytes = torch.cuda.max_memory_allocated() if fitted.on_cuda else memory.peak_bytes
         return _finish(material, fitted, peak_bytes)
-    except KeyboardInterrupt:  # in the loop with a checkpoint, before and after it with nothing to keep
-        run.update(status="interrupted")
-        raise Interrupted(f"`{run.resume_command}` continues") from None
-    except Diverged:
-        run.update(status="diverged")
-        raise
-    except UserError:
-        with contextlib.suppress(OSError):  # of a disk without room
-            run.update(status="interrupted")
-        raise
 
 
 def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
@@ -266,16 +253,7 @@ def _finish(material: Material, fitted: Fitted, peak_bytes: int) -> Run:
         "trained_parameters": trained,
         "macs": bundle.card["macs"],
         "validation": validation,
-        "collapsed": _collapsed(best, dataset),
+        "collapsed": collapsed(best, dataset.labels(dataset.rows("validation"))),
         "calibration": found.figures if found else None,
     }
     return run.update(status="done", results=results)
-
-
-def _collapsed(best: dict[str, Any], dataset: Dataset) -> dict[str, Any] | None:
-    """The Spread of the best epoch's answers where the network has collapsed; None else, or where nobody looked."""
-    if best.get("validation_commonest") is None:  # a fitted head's trials, or no validation pictures
-        return None
-    classes = len(np.unique(dataset.labels(dataset.rows("validation"))))
-    spread = Spread(best["validation_commonest"], best["validation_balanced"], classes)
-    return asdict(spread) if spread.collapsed else None
