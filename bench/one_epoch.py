@@ -21,7 +21,7 @@ import numpy as np
 from figures import Figure, parser, tell
 
 from sightline.api import prepare
-from sightline.bundle import GOLDEN, allowed
+from sightline.bundle import GOLDEN, allowed, read_golden
 from sightline.data.dataset import Dataset
 from sightline.evaluation.answers import answer
 from sightline.models import ARCHITECTURES
@@ -47,8 +47,7 @@ def trained(dataset: Dataset, arch: str, path: Path) -> Run:
 
 def verified(run: Run) -> float:
     """The largest difference between the graph's golden logits and PyTorch's, over what is allowed."""
-    with np.load(run.path / "bundle" / GOLDEN, allow_pickle=False) as golden:
-        images, logits = golden["images"], golden["logits"]
+    images, logits = read_golden(run.path / "bundle" / GOLDEN)
     return float(np.abs(run.bundle().run(images).logits - logits).max() / allowed(logits))
 
 

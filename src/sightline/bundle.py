@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.core.arrays import archived
 from sightline.core.artifact import directory, read_json, write_bytes, write_json
 from sightline.core.errors import UserError, named
 from sightline.core.hashing import sha256_bytes, sha256_file
@@ -263,7 +263,7 @@ def _verify(file: Path, expected: str | None) -> None:
 def read_golden(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """The golden pictures uint8 [n, S, S, channels] in a Bundle's golden.npz, and their logits [n, C]."""
     try:
-        with np.load(file, allow_pickle=False) as golden:
-            return golden["images"], golden["logits"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        images, logits = archived(file, "images", "logits")
+    except ValueError:
         raise UserError(f"damaged bundle: {named(file)} does not hold golden pictures; {AGAIN}") from None
+    return images, logits

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sightline.core.arrays import archived
 from sightline.core.errors import UserError, named
 from sightline.core.shares import CONFIDENCE, so_few, wilson
 
@@ -150,11 +150,10 @@ class Experience:
     def open(cls, path: Path) -> Experience:
         """Read what `to_bytes` wrote; UserError when it is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                references = file["references"].astype(np.float32)
-                return cls(references, *(file[name] for name in ("confidence", "right", "distance")))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            references, *answers = archived(path, "references", "confidence", "right", "distance")
+        except ValueError:
             raise UserError(f"damaged bundle: {named(path)} cannot be read; get the bundle again") from None
+        return cls(references.astype(np.float32), *answers)
 
 
 def units(embeddings: np.ndarray) -> np.ndarray:

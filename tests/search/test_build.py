@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -235,11 +234,8 @@ def test_a_full_disk_leaves_the_old_index(
     assert len(build(api.prepare(photos), bundle, tmp_path / "index", pca="none")) == 61
 
 
-def test_opening_takes_milliseconds_and_reads_no_vectors(digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:
+def test_opening_reads_no_vectors(digits: Dataset, bundle: Bundle, tmp_path: Path) -> None:
     index = build(digits, bundle, tmp_path / "index", method="exact", pca="none")
     opened = Index.open(index.path)
     for mapped in (opened.vectors, opened.items.table, opened.items.names):
-        assert isinstance(mapped, np.memmap)
-    before = time.perf_counter()
-    Index.open(index.path)
-    assert time.perf_counter() - before < 1  # loose: that nothing is loaded which grows is what is tested above
+        assert isinstance(mapped.base, np.memmap)

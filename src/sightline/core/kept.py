@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from sightline.core import artifact
+from sightline.core.arrays import mapped
 from sightline.core.errors import UserError, named
 
 
@@ -39,7 +40,7 @@ def kept(
 def _mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
     """The array at `path`; None when there is none, or a power cut left less of it than its name promises."""
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-    except (OSError, ValueError, EOFError):
+        array = mapped(path)
+    except ValueError:
         return None
     return array if array.shape == shape and array.dtype == dtype else None

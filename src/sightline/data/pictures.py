@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sightline.core.arrays import mapped
 from sightline.core.errors import UserError, named
 
 MAX_PIXELS = 120_000_000  # above the 108 megapixels of a phone; 360 MB once decoded
@@ -190,8 +191,8 @@ def array_file(path: str | Path) -> np.ndarray:
 def _mapped(path: str, mtime_ns: int, inode: int) -> np.ndarray:
     """The age and inode are part of the key, so that a file made anew is mapped anew."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError):
+        array = mapped(path)
+    except ValueError:
         raise PictureError("truncated or corrupt", path) from None
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[3:] not in ((), (3,)):
         raise PictureError("not an image", path)

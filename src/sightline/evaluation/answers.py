@@ -11,13 +11,13 @@ import contextlib
 import io
 import json
 import time
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sightline.core.arrays import archived
 from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
 from sightline.core.progress import SILENT, Progress
@@ -129,10 +129,9 @@ def _save(path: Path, key: str, answers: Answers) -> None:
 def _load(path: Path, key: str, rows: np.ndarray, labels: np.ndarray) -> Answers | None:
     """The kept answers, or None when there are none, they are of something else, or the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if str(file["key"]) != key or not np.array_equal(file["rows"], rows):
-                return None
-            logits, seconds = file["logits"], float(file["seconds"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        kept_key, kept_rows, logits, seconds = archived(path, "key", "rows", "logits", "seconds")
+    except ValueError:
         return None
-    return Answers(rows, labels, logits, seconds) if len(logits) == len(rows) else None
+    if str(kept_key) != key or not np.array_equal(kept_rows, rows) or len(logits) != len(rows):
+        return None
+    return Answers(rows, labels, logits, float(seconds))

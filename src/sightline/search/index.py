@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightline.core.arrays import mapped
 from sightline.core.artifact import read_json
 from sightline.core.errors import UserError, closest, named
 from sightline.data.layout import SPLITS
@@ -287,8 +288,8 @@ def _check_bundle(path: Path, place: Path, document: dict[str, Any]) -> None:
 def _read_vectors(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """The memory-mapped vectors; UserError unless they are float32 of `shape` and the file is whole."""
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        vectors = mapped(path)
+    except ValueError:
         raise UserError(f"damaged index: {named(path)} is missing or truncated; {AGAIN}") from None
     if vectors.dtype != np.float32 or vectors.shape != shape or not vectors.flags.c_contiguous:
         raise UserError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.core.arrays import mapped
 from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
 from sightline.data.layout import SPLITS
@@ -33,9 +34,9 @@ class Items:
     def open(cls, place: Path, classes: Sequence[str], count: int) -> Items:
         """What was saved in `place`; UserError unless it is whole and of `count` rows."""
         try:
-            table = np.load(place / ITEMS, mmap_mode="r", allow_pickle=False)
-            names = np.load(place / NAMES, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            table = mapped(place / ITEMS)
+            names = mapped(place / NAMES)
+        except ValueError:
             raise UserError(
                 f"damaged index: the items in {named(place)} are missing or truncated; make it again"
             ) from None

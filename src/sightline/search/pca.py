@@ -7,13 +7,13 @@ and projecting is NumPy's.
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from sightline.core.arrays import archived
 from sightline.core.artifact import write_bytes
 from sightline.core.errors import UserError, named
 
@@ -71,13 +71,10 @@ class Projection:
     def open(cls, path: Path) -> Projection:
         """The one that was saved at `path`; UserError when it is missing or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                axes = kept["axes"]
-                return cls(
-                    kept["mean"], axes, kept["variances"], float(kept["total"]), len(axes), bool(kept["whitened"])
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            mean, axes, variances, total, whitened = archived(path, "mean", "axes", "variances", "total", "whitened")
+        except ValueError:
             raise UserError(f"damaged index: {named(path)} holds no projection; make the index again") from None
+        return cls(mean, axes, variances, float(total), len(axes), bool(whitened))
 
 
 def fit(vectors: np.ndarray) -> Projection:

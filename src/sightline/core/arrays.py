@@ -1,0 +1,37 @@
+"""Arrays in files: NumPy's .npy, memory-mapped, and .npz; pickles are refused."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+_ONE_AT_A_TIME = threading.Lock()
+"""NumPy parses a file's header with `ast.literal_eval`, which Python 3.11 cannot do in two threads at once:
+SystemError, "AST constructor recursion depth mismatch" (python/cpython issue 106905).
+"""
+
+
+def mapped(path: str | Path) -> np.ndarray:
+    """The array in the .npy file `path`, memory-mapped for reading; ValueError when it is missing, cut off or none."""
+    try:
+        with _ONE_AT_A_TIME:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise ValueError("several arrays")
+    return array.view(np.ndarray)
+
+
+def archived(path: Path, *names: str) -> tuple[np.ndarray, ...]:
+    """The arrays `names` in the .npz file `path`; ValueError when it is missing or damaged, or lacks one of them."""
+    try:
+        with _ONE_AT_A_TIME, np.load(path, allow_pickle=False) as file:
+            return tuple(file[name] for name in names)
+    except (OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:  # TypeError: a .npy file
+        raise ValueError(str(error)) from None
