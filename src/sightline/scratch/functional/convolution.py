@@ -25,7 +25,7 @@ import numpy as np
 from sightline.core.errors import UserError
 from sightline.scratch.functional import by_columns, by_fft, by_loops
 from sightline.scratch.functional.geometry import Geometry, Pair
-from sightline.scratch.functional.slices import column_sums, in_rows, rows
+from sightline.scratch.functional.lines import along, channel_sums, column_sums, in_lines, lines
 
 Method = Literal["auto", "im2col", "fft", "loops"]
 MEASURED = 8  # pictures at most on which `auto` compares
@@ -54,8 +54,9 @@ def convolution(
     places = check(x.shape, weight.shape, geometry)
     y = _forward(_chosen(method, x, weight, geometry, places))(x, weight, geometry)
     if bias is not None:
-        of = rows(y)
-        in_rows(lambda part: np.add(of[part], bias, out=of[part]), of)
+        of = lines(y)
+        offset = along(bias, of)
+        in_lines(lambda part: np.add(of[part], offset, out=of[part]), of)
     return y
 
 
@@ -69,7 +70,7 @@ def convolution_gradients(
         raise UserError(f"gradients {list(dy.shape)} are not of outputs {[len(x), *places, len(weight)]}")
     backward = _backward(_chosen(method, x, weight, geometry, places))
     dx, dweight = backward(dy, x, weight, geometry, input_too)
-    return Gradients(dx, dweight, column_sums(rows(dy)))
+    return Gradients(dx, dweight, channel_sums([column_sums(lines(dy))], len(weight)))
 
 
 def check(x: tuple[int, ...], weight: tuple[int, ...], geometry: Geometry) -> Pair:

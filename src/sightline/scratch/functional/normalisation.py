@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sightline.scratch.functional.slices import column_sums, in_rows, rows
+from sightline.scratch.functional.lines import along, channel_sums, column_sums, in_lines, lines
 
 
 class Normed(NamedTuple):
@@ -21,22 +21,24 @@ class Normed(NamedTuple):
 
 def batch_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: float) -> Normed:
     """`x` [..., C] with mean 0 and variance 1 in each channel over all the rest, then `scale` and `shift` [C]."""
-    of = rows(x)
-    mean = np.add.reduce(in_rows(lambda part: column_sums(of[part]), of)) / len(of)
-    centred, y = np.empty(of.shape, x.dtype), np.empty(of.shape, x.dtype)
+    of, channels = lines(x), x.shape[-1]
+    count = x.size // channels
+    mean = channel_sums(in_lines(lambda part: column_sums(of[part]), of), channels) / count
+    centred, y, middle = np.empty(of.shape, x.dtype), np.empty(of.shape, x.dtype), along(mean, of)
 
     def centre(part: slice) -> np.ndarray:
-        np.subtract(of[part], mean, out=centred[part])
-        return np.einsum("nc,nc->c", centred[part], centred[part])
+        np.subtract(of[part], middle, out=centred[part])
+        return np.einsum("lc,lc->c", centred[part], centred[part])
 
-    variance = np.add.reduce(in_rows(centre, of)) / len(of)
+    variance = channel_sums(in_lines(centre, of), channels) / count
     inverse = 1 / np.sqrt(variance + epsilon)
+    slope, offset = along(inverse * scale, of), along(shift, of)
 
     def scaled(part: slice) -> None:
-        np.multiply(centred[part], inverse * scale, out=y[part])
-        y[part] += shift
+        np.multiply(centred[part], slope, out=y[part])
+        y[part] += offset
 
-    in_rows(scaled, of)
+    in_lines(scaled, of)
     return Normed(y.reshape(x.shape), centred.reshape(x.shape), inverse, mean, variance)
 
 
@@ -50,19 +52,22 @@ def batch_norm_gradients(
 
         dx = scale / sd * (dy - mean(dy) - u * mean(dy * u)).
     """
-    of, centred = rows(dy), rows(normed.centred)
-    sums = in_rows(lambda part: (column_sums(of[part]), np.einsum("nc,nc->c", of[part], centred[part])), of)
-    dshift, along = (np.add.reduce(found) for found in zip(*sums, strict=True))
+    of, centred, channels = lines(dy), lines(normed.centred), dy.shape[-1]
+    count = dy.size // channels
+    sums = in_lines(lambda part: (column_sums(of[part]), np.einsum("lc,lc->c", of[part], centred[part])), of)
+    dshift, shared = (channel_sums(list(found), channels) for found in zip(*sums, strict=True))
     dx = np.empty(of.shape, dy.dtype)
+    factors = shared * normed.inverse**2 / count, dshift / count, scale * normed.inverse
+    proportional, constant, slope = (along(factor, of) for factor in factors)
 
     def back(part: slice) -> None:
-        np.multiply(centred[part], along * normed.inverse**2 / len(of), out=dx[part])
+        np.multiply(centred[part], proportional, out=dx[part])
         np.subtract(of[part], dx[part], out=dx[part])
-        dx[part] -= dshift / len(of)
-        dx[part] *= scale * normed.inverse
+        dx[part] -= constant
+        dx[part] *= slope
 
-    in_rows(back, of)
-    return dx.reshape(dy.shape), along * normed.inverse, dshift
+    in_lines(back, of)
+    return dx.reshape(dy.shape), shared * normed.inverse, dshift
 
 
 def fixed_norm(
@@ -70,14 +75,14 @@ def fixed_norm(
 ) -> np.ndarray:
     """`x` [..., C] by the `mean` and `variance` that training kept: a straight line for every channel."""
     slope = scale / np.sqrt(variance + epsilon)
-    of, offset = rows(x), shift - mean * slope
-    y = np.empty(of.shape, x.dtype)
+    of = lines(x)
+    y, factor, offset = np.empty(of.shape, x.dtype), along(slope, of), along(shift - mean * slope, of)
 
-    def line(part: slice) -> None:
-        np.multiply(of[part], slope, out=y[part])
+    def scaled(part: slice) -> None:
+        np.multiply(of[part], factor, out=y[part])
         y[part] += offset
 
-    in_rows(line, of)
+    in_lines(scaled, of)
     return y.reshape(x.shape)
 
 

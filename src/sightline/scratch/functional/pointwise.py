@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sightline.core.errors import UserError
-from sightline.scratch.functional.slices import in_rows, rows
+from sightline.scratch.functional.lines import in_lines, lines
 
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -29,9 +29,9 @@ def relu(x: np.ndarray, slope: float = 0.0) -> np.ndarray:
     """`x` where it is positive, elsewhere `slope` times it (0: ReLU, else leaky)."""
     if slope:
         return np.where(x > 0, x, slope * x)
-    of = rows(x)
-    y = np.empty(of.shape, x.dtype)
-    in_rows(lambda part: np.maximum(of[part], 0, out=y[part]), of)
+    of = lines(x)
+    y, nothing = np.empty(of.shape, x.dtype), np.zeros(of.shape[1], x.dtype)  # a line of 0 goes faster than one 0
+    in_lines(lambda part: np.maximum(of[part], nothing, out=y[part]), of)
     return y.reshape(x.shape)
 
 
@@ -39,9 +39,9 @@ def relu_gradient(dy: np.ndarray, y: np.ndarray, slope: float = 0.0) -> np.ndarr
     """What `dy` means for the input whose answer was `y`; its sign is the input's. At 0 it is `slope`."""
     if slope:
         return np.where(y > 0, dy, slope * dy)
-    of, answers = rows(dy), rows(y)
+    of, answers = lines(dy), lines(y)
     dx = np.empty(of.shape, dy.dtype)
-    in_rows(lambda part: np.multiply(of[part], answers[part] > 0, out=dx[part]), of)
+    in_lines(lambda part: np.multiply(of[part], answers[part] > 0, out=dx[part]), of)
     return dx.reshape(dy.shape)
 
 
@@ -73,7 +73,7 @@ def add(*parts: np.ndarray) -> np.ndarray:
             f"a sum needs answers of one shape, not {' and '.join(map(str, shapes))}: let the shortcut change its "
             "channels and stride by a 1 x 1 convolution"
         )
-    first, second, *others = map(rows, parts)
+    first, second, *others = map(lines, parts)
     total = np.empty(first.shape, np.result_type(*parts))
 
     def add_up(part: slice) -> None:
@@ -81,7 +81,7 @@ def add(*parts: np.ndarray) -> np.ndarray:
         for other in others:
             total[part] += other[part]
 
-    in_rows(add_up, first)
+    in_lines(add_up, first)
     return total.reshape(parts[0].shape)
 
 

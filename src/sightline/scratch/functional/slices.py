@@ -7,13 +7,12 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from sightline.core.machine import cpu_quota
@@ -28,8 +27,9 @@ _INSIDE: list[Any] = []  # the limit on BLAS, once for each who is inside
 def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Result]:
     """`work` of slices of `count` things that make `each` bytes on the way, in order, a thread a processor.
 
-    There are as many for each processor; `work` asks for no slices itself. The slices, and so the answers to the last
-    bit, depend on the shapes and the number of processors alone.
+    The caller's own is one of them; whoever is ready takes the next slice. There are as many for each processor; `work`
+    asks for no slices itself. The slices, and so the answers to the last bit, depend on the shapes and the number of
+    processors alone.
     """
     processors, total = _processors(), count * each
     wanted = math.ceil(total / SLICE / processors) * processors if total > WORTH else 1
@@ -38,9 +38,23 @@ def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Re
     parts = [slice(*ends) for ends in itertools.pairwise(edges)]
     if number == 1 or processors == 1:
         return [work(part) for part in parts]
-    contexts = [copy_context() for _ in parts]  # what NumPy is to say of overflows, for one
-    with one_thread_a_product():
-        return list(_threads().map(lambda context, part: context.run(work, part), contexts, parts))
+    found: list[Any] = [None] * number
+    waiting = iter(range(number))
+
+    def share() -> None:
+        for place in waiting:
+            found[place] = work(parts[place])
+
+    with one_thread_a_product():  # the context is, for one, what NumPy is to say of overflows
+        helpers = [_threads().submit(copy_context().run, share) for _ in range(min(processors, number) - 1)]
+        try:
+            share()
+        finally:
+            wait([helper for helper in helpers if not helper.cancel()])
+        for helper in helpers:
+            if not helper.cancelled():
+                helper.result()
+    return found
 
 
 @contextmanager
@@ -60,21 +74,6 @@ def one_thread_a_product() -> Iterator[None]:
                 limit.restore_original_limits()
 
 
-def in_rows(work: Callable[[slice], Result], x: np.ndarray) -> list[Result]:
-    """`in_slices` of the rows of `x` [M, C], for work that makes a few numbers of each of its."""
-    return in_slices(work, len(x), 2 * x.shape[1] * x.itemsize)
-
-
-def rows(x: np.ndarray) -> np.ndarray:
-    """`x` [..., C] as rows [M, C]; of what lies in memory as it is written a view."""
-    return x.reshape(-1, x.shape[-1])
-
-
-def column_sums(x: np.ndarray) -> np.ndarray:
-    """The sums of the columns of `x` [M, C], as a product with ones, which is faster."""
-    return np.ones(len(x), x.dtype) @ x
-
-
 @cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
@@ -87,7 +86,7 @@ def _processors() -> int:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_processors(), thread_name_prefix="scratch")
+    return ThreadPoolExecutor(_processors() - 1, thread_name_prefix="scratch")
 
 
 if hasattr(os, "register_at_fork"):
