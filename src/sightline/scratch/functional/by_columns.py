@@ -79,22 +79,20 @@ def backward(
     """The gradients of x (None without `input_too`) and of the weights."""
     kernel, columns = weight.shape[1:3], _room(x, weight, (dy.shape[1], dy.shape[2]))
     of_weights = _weights_by_taps if is_depthwise(weight, geometry) else _weights_by_matrices
-    parts = in_slices(lambda part: of_weights(dy[part], x[part], weight, geometry), len(x), columns)
-    dweight = sum(parts[1:], parts[0]) if parts else np.zeros_like(weight)
-    if not input_too:
-        return None, dweight
-    dx = np.empty(x.shape, dy.dtype)
-    of_input, room = _input_by_matrices, 2 * (x[:1].nbytes + dy[:1].nbytes)
+    of_input = _input_by_matrices
     if is_depthwise(weight, geometry):
         of_input = _input_by_taps
     elif weight.shape[3] <= FEW and geometry.stride == (1, 1) and dy.shape[1:3] == x.shape[1:3] and kernel != (1, 1):
-        of_input, room = _input_by_turned_kernels, columns
+        of_input = _input_by_turned_kernels
+    dx = np.empty(x.shape, dy.dtype) if input_too else None
 
-    def lay(part: slice) -> None:
-        dx[part] = of_input(dy[part], x.shape, weight, geometry)
+    def both(part: slice) -> np.ndarray:
+        if dx is not None:
+            dx[part] = of_input(dy[part], x.shape, weight, geometry)
+        return of_weights(dy[part], x[part], weight, geometry)
 
-    in_slices(lay, len(x), room)
-    return dx, dweight
+    parts = in_slices(both, len(x), columns)
+    return dx, sum(parts[1:], parts[0]) if parts else np.zeros_like(weight)
 
 
 def is_depthwise(weight: np.ndarray, geometry: Geometry) -> bool:

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from sightline.core.machine import cpu_quota
 
-SLICE = 1 << 22  # bytes of what is made on the way, a slice: of smaller ones Python's threads wait for each other
+SLICE = 1 << 21  # bytes of what is made on the way, a slice: of smaller ones Python's threads wait for each other
 WORTH = 1 << 18  # bytes from which on threads gain more than they cost
 Result = TypeVar("Result")
 _LOCK = threading.Lock()
