@@ -157,6 +157,7 @@ def test_what_cannot_be_trained_is_said_before_a_run_begins(photos: Dataset, tmp
         ("lenet", {"lr": -1}, "--lr -1 must be above 0"),
         ("lenet", {"lr": float("nan")}, "--lr nan must be above 0"),
         ("lenet", {"momentum": 1.0}, "--momentum 1 must be at least 0 and below 1"),
+        ("lenet", {"optimizer": "adam", "momentum": 0.5}, "--momentum is of sgd, adam has none"),
         ("lenet", {"weight_decay": -1}, "--weight-decay -1 must be"),
         ("lenet", {"schedule": "none"}, 'no schedule "none"'),
     ):
@@ -188,7 +189,8 @@ def test_schedules_of_a_recipe() -> None:
     step = Recipe(lr=1.0, schedule="paper_step").make_schedule(8)
     assert [round(step(n), 4) for n in range(8)] == [1.0] * 4 + [0.1] * 2 + [0.01] * 2
     assert Recipe(lr=0.3, schedule="constant").make_schedule(8)(7) == 0.3
-    assert Recipe().fitted(54_000) == replace(Recipe(), lr=0.05, batch_size=128)
+    assert Recipe().fitted(54_000) == replace(Recipe(), lr=0.05, batch_size=128, momentum=0.9)
+    assert Recipe(momentum=0.0).fitted(54_000).momentum == 0
     assert Recipe(optimizer="adam").fitted(20) == replace(Recipe(optimizer="adam"), lr=0.001, batch_size=2)
 
 

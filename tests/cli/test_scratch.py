@@ -95,7 +95,7 @@ def test_broken_mnist_files_are_named(
         (["verify"], "scratch verify needs a RUN, or --weights"),
         (["verify", "photos"], "no run in photos"),
         (["verify", "--weights", "none.pth", "--network", "resnet20"], "none.pth"),
-        (["check", "resnt20"], 'did you mean "resnet20"'),
+        (["check", "lenet", "resnt20"], 'did you mean "resnet20"'),
     ],
 )
 def test_what_people_do_wrong(

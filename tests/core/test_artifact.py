@@ -59,11 +59,12 @@ def test_where_nothing_may_be_written_is_told_before_any_work(tmp_path: Path, mo
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc is Linux's")
-def test_where_no_folder_can_be_made_is_told() -> None:
-    with pytest.raises(UserError, match="no folder /proc/nowhere can be made"), directory(Path("/proc/nowhere/here")):
+@pytest.mark.parametrize("folder", [Path("/proc"), Path("/proc/nowhere")])
+def test_where_nothing_can_be_made_is_told(folder: Path) -> None:
+    with pytest.raises(UserError, match=f"nothing can be made in {folder}: "), directory(folder / "here"):
         pass
-    with pytest.raises(UserError, match="no folder /proc/nowhere can be made"):
-        write_json(Path("/proc/nowhere/here.json"), {})
+    with pytest.raises(UserError, match=f"nothing can be made in {folder}: "):
+        write_json(folder / "here.json", {})
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

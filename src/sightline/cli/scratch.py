@@ -33,7 +33,7 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training pictures.")] = 5,
     optimizer: Annotated[Literal["sgd", "adam"], typer.Option(help="sgd has Nesterov's momentum.")] = "sgd",
     lr: Annotated[float | None, typer.Option(help="Peak learning rate.", show_default="0.05 (adam: 0.001)")] = None,
-    momentum: Annotated[float, typer.Option(help="Of sgd; 0 for none.")] = 0.9,
+    momentum: Annotated[float | None, typer.Option(help="Of sgd; 0 for none.", show_default="0.9")] = None,
     weight_decay: Annotated[float, typer.Option(help="Of all that is learnt.")] = 5e-4,
     schedule: Annotated[
         Literal["one_cycle", "paper_step", "constant"], typer.Option(help="How the learning rate goes.")

@@ -28,7 +28,8 @@ def directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     if not replace:
         check_vacant(path)
     _make_folder(path.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with _a_place_for_files(path.parent):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     temporary.chmod(0o777 & ~_umask())
     try:
         yield temporary
@@ -52,11 +53,18 @@ def check_writable(path: Path) -> None:
 
 
 def _make_folder(path: Path) -> None:
-    """Make the folder `path` and those it is in; UserError where the system has no room for any, as under /proc."""
-    try:
+    """Make the folder `path` and those it is in."""
+    with _a_place_for_files(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _a_place_for_files(folder: Path) -> Iterator[None]:
+    """UserError where the system lets nobody make files or folders, as in /proc."""
+    try:
+        yield
     except FileNotFoundError:
-        raise UserError(f"no folder {named(path)} can be made: choose another place") from None
+        raise UserError(f"nothing can be made in {named(folder)}: choose another place") from None
 
 
 def _swap(new: Path, path: Path) -> None:
@@ -92,7 +100,8 @@ def file(path: Path) -> Iterator[IO[bytes]]:
     if path.exists() and not path.is_file():
         raise UserError(f"{named(path)} is no file: name a new file, or one to replace")
     _make_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with _a_place_for_files(path.parent):
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as opened:
             yield opened

@@ -9,6 +9,7 @@ from sightline.core.errors import UserError
 from sightline.scratch.optim import SGD, Adam, Optimizer, Schedule, one_cycle, steps_down
 
 RATES = {"sgd": 0.05, "adam": 0.001}
+MOMENTUM = 0.9
 SCHEDULES = ("one_cycle", "paper_step", "constant")
 STEPS_AN_EPOCH = 8  # at least, where there are few pictures
 
@@ -20,7 +21,7 @@ class Recipe:
     epochs: int = 5
     optimizer: str = "sgd"
     lr: float | None = None
-    momentum: float = 0.9
+    momentum: float | None = None
     weight_decay: float = 5e-4
     schedule: str = "one_cycle"
     batch_size: int | None = None
@@ -34,22 +35,26 @@ class Recipe:
                 raise UserError(f"--{name} {number:g} must be above 0")
         if not 0 <= self.weight_decay < 1:
             raise UserError(f"--weight-decay {self.weight_decay:g} must be at least 0 and below 1")
-        if not 0 <= self.momentum < 1:
+        if self.momentum is not None and not 0 <= self.momentum < 1:
             raise UserError(f"--momentum {self.momentum:g} must be at least 0 and below 1")
         for name, value, known in (("optimizer", self.optimizer, RATES), ("schedule", self.schedule, SCHEDULES)):
             if value not in known:
                 raise UserError(f'no {name} "{value}" in NumPy: there are {", ".join(known)}')
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise UserError(f"--momentum is of sgd, {self.optimizer} has none: leave it out")
 
     def fitted(self, pictures: int) -> Recipe:
         """With every open choice made for so many training `pictures`."""
         batch = self.batch_size or max(1, min(128, pictures // STEPS_AN_EPOCH))
-        return replace(self, batch_size=batch, lr=self.lr or RATES[self.optimizer])
+        momentum = MOMENTUM if self.momentum is None and self.optimizer == "sgd" else self.momentum
+        return replace(self, batch_size=batch, lr=self.lr or RATES[self.optimizer], momentum=momentum)
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer, which has not stepped yet."""
         if self.optimizer == "adam":
             return Adam(weight_decay=self.weight_decay)
-        return SGD(self.momentum, nesterov=self.momentum > 0, weight_decay=self.weight_decay)
+        momentum = self.momentum or 0.0
+        return SGD(momentum, nesterov=momentum > 0, weight_decay=self.weight_decay)
 
     def make_schedule(self, steps: int) -> Schedule:
         """The learning rate over all `steps`; paper_step is He et al. 2015, section 4.2, by shares of them."""

@@ -109,12 +109,9 @@ class Training:
         self.network = made(arguments, len(dataset.classes), plain.channels)
         self.checkpoints = run.path / "checkpoints"
         self.rows = run.history()
+        self.batch_size: int = arguments["recipe"]["batch_size"]
+        self.steps = math.ceil(len(rows) / self.batch_size)  # in an epoch
         self.schedule = self.recipe.make_schedule(self.recipe.epochs * self.steps)
-
-    @property
-    def steps(self) -> int:
-        """In an epoch."""
-        return math.ceil(len(self.dataset.rows("train")) / (self.recipe.batch_size or 1))
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """The pictures of manifest `rows` as the network takes them, [B, S, S, channels]."""
@@ -126,7 +123,7 @@ class Training:
         rows, recipe = self.dataset.rows("train"), self.recipe
         history = fit(
             self.network, rows, self.dataset.labels(rows), epochs=recipe.epochs, optimizer=recipe.make_optimizer(),
-            schedule=self.schedule, batch_size=recipe.batch_size or 1, seed=recipe.seed, prepare=self.read,
+            schedule=self.schedule, batch_size=self.batch_size, seed=recipe.seed, prepare=self.read,
             checkpoint=self.checkpoints / "last.safetensors", progress=self.progress, ended=self.ended, stop=stop,
         )  # fmt: skip
         try:

@@ -96,8 +96,8 @@ def prove_layers(seed: int = 0) -> Iterator[Proof]:
 def prove_networks(names: Sequence[str] = PROVEN, seed: int = 0) -> Iterator[Proof]:
     """The networks of full `names`, newly drawn, on drawn pictures, by the loss. UserError for one that is unknown."""
     random = np.random.default_rng(seed)
-    for name in names:
-        network = make(name, classes=CLASSES, size=SIDE, small=True)
+    networks = [make(name, classes=CLASSES, size=SIDE, small=True) for name in names]  # a wrong name is said at once
+    for name, network in zip(names, networks, strict=True):
         network.initialise(seed)
         pictures = random.standard_normal((PICTURES, SIDE, SIDE, 3))
         yield Proof(name, tuple(check_network(network, pictures, random.integers(0, CLASSES, PICTURES), seed)))
