@@ -47,7 +47,7 @@ def exported(name: str, path: Path) -> Bundle:
 
     torch.manual_seed(0)
     size = 32 if name in ("resnet20", "googlenet_small") else 64
-    network = create(name, num_classes=len(CLASSES))
+    network = create(name, num_classes=len(CLASSES), stem="small" if name == "alexnet" else None)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_var, 0.5, 2)

@@ -28,7 +28,7 @@ from sightline.scratch.layers import (
 )
 
 PROVEN = ("lenet", "resnet20", "plain20", "inception_small")
-SIDE, PICTURES, CLASSES = 32, 3, 4
+SIDE, PICTURES, CLASSES = 16, 3, 4
 Shape = tuple[int, ...]
 
 
