@@ -122,9 +122,9 @@ def test_train_evaluate_predict_index_search(say: Any, place: Path) -> None:
 
 
 def test_compare_two_networks_and_an_earlier_run(say: Any) -> None:
-    options = ("--arch", "resnet20", "--arch", "googlenet_small", "--epochs", "1", "--size", "16", "--out", "both")
+    options = ("--arch", "resnet20", "--arch", "plain20", "--epochs", "1", "--size", "16", "--out", "both")
     document = say("compare", "PetImages.zip", *options)
-    assert [network["arch"] for network in document["networks"]] == ["resnet20", "googlenet_small"]
+    assert [network["arch"] for network in document["networks"]] == ["resnet20", "plain20"]
     assert len(document["findings"]) == 3 + sum(bool(network["collapsed"]) for network in document["networks"])
     for name in ("both/report.html", "both/comparison.json", "both/charts"):
         assert Path(name).exists()
