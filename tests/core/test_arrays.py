@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -76,6 +78,34 @@ def test_a_spoiled_compressed_archive_is_a_value_error(tmp_path: Path) -> None:
     path.write_bytes(spoiled)
     with pytest.raises(ValueError):
         archived(path, "a")
+
+
+FORKING = """
+import os, signal, sys, threading, time
+from sightline.core import arrays
+
+held = threading.Event()
+
+def read():
+    with arrays._ONE_AT_A_TIME:
+        held.set()
+        time.sleep(0.2)
+
+threading.Thread(target=read).start()
+held.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    arrays.mapped(sys.argv[1])
+    os._exit(0)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_reads_whatever_was_read_meanwhile(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    subprocess.run([sys.executable, "-c", FORKING, str(tmp_path / "a.npy")], check=True, timeout=60)
 
 
 def test_threads_read_at_once(tmp_path: Path, switching: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import zipfile
 import zlib
@@ -13,6 +14,10 @@ _ONE_AT_A_TIME = threading.Lock()
 """NumPy parses a file's header with `ast.literal_eval`, which Python 3.11 cannot do in two threads at once:
 SystemError, "AST constructor recursion depth mismatch" (python/cpython issue 106905).
 """
+if hasattr(os, "register_at_fork"):  # a copy of the process is made while no thread of it reads
+    os.register_at_fork(
+        before=_ONE_AT_A_TIME.acquire, after_in_parent=_ONE_AT_A_TIME.release, after_in_child=_ONE_AT_A_TIME.release
+    )
 
 
 def mapped(path: str | Path) -> np.ndarray:
