@@ -21,12 +21,13 @@ from sightline.bundle import Bundle
 from sightline.core.errors import UserError
 from sightline.core.stopping import Interrupted
 from sightline.data.dataset import Dataset
+from sightline.data.pixels import Pixels
 from sightline.data.preprocess import Preprocess
 from sightline.evaluation.temperature import Temperature
 from sightline.exporting.scratch import export_scratch
 from sightline.from_scratch import parity
 from sightline.from_scratch.recipe import Recipe
-from sightline.run import Run
+from sightline.run import VALIDATION, Run
 from sightline.scratch.architectures import make
 from sightline.scratch.bundles import from_bundle
 from tests.pictures import write_folder
@@ -64,6 +65,9 @@ def test_a_run_like_any_other(run: Run, photos: Dataset) -> None:
     (said,) = bundle.predict([photos.name_of(photos.rows("test")[0])])
     assert said.error is None
     assert set(dict(said.classes)) == {"china", "flower"}
+    pictures = Pixels(photos, bundle.preprocess).read(photos.rows("validation"))
+    shares = np.bincount(bundle.run(pictures).logits.argmax(1))
+    assert history[results["best_epoch"] - 1]["validation_commonest"] == shares.max() / shares.sum()
     assert len(bundle.experience.confidence) == len(photos.rows("validation"))
 
 
@@ -74,13 +78,14 @@ def test_the_bundle_is_what_was_best_its_head_by_the_temperature(
 
     def validated(self: Any) -> dict[str, float]:
         score = next(scores)
-        return {"validation_loss": score, "validation_top1": min(score, 1.0), "validation_balanced": 0.5}
+        return dict(zip(VALIDATION, (score, min(score, 1.0), 0.5, 1.0), strict=True))
 
     monkeypatch.setattr("sightline.from_scratch.training.Training.validated", validated)
     fitted = Temperature(2.0, 2.0, 1.5, 2.5)
     monkeypatch.setattr("sightline.evaluation.calibration.fit_temperature", lambda logits, labels: fitted)
     trained = api.train_scratch(photos, "lenet", out=tmp_path / "it", epochs=3)
     assert trained.document["results"]["best_epoch"] == 1
+    assert trained.document["results"]["collapsed"] == {"commonest": 1.0, "recall": 0.5, "classes": 2}
     best, last, bundle = (
         load_file(trained.path / file)
         for file in ("checkpoints/best.safetensors", "checkpoints/last.safetensors", "bundle/model.safetensors")

@@ -151,9 +151,9 @@ class Experience:
         """Read what `to_bytes` wrote; UserError when it is damaged."""
         try:
             references, *answers = archived(path, "references", "confidence", "right", "distance")
+            return cls(references.astype(np.float32), *answers)
         except ValueError:
             raise UserError(f"damaged bundle: {named(path)} cannot be read; get the bundle again") from None
-        return cls(references.astype(np.float32), *answers)
 
 
 def units(embeddings: np.ndarray) -> np.ndarray:

@@ -29,6 +29,8 @@ FORMAT = 1
 STATUSES = ("running", "interrupted", "diverged", "done")
 RUNS = Path("runs")
 KINDS = {"arguments": dict, "seed": int, "data": dict, "results": dict}
+# What an epoch measured on the validation pictures, in metrics.csv.
+VALIDATION = ("validation_loss", "validation_top1", "validation_balanced", "validation_commonest")
 
 
 @dataclass(frozen=True)

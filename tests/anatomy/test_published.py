@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from sightline.anatomy import published
 from sightline.models import ARCHITECTURES
 
 pytestmark = pytest.mark.slow
+table = cache(published.table)
 
 
 def test_the_copied_figures_are_the_sources(shared: Callable[[str], Path]) -> None:
     with shared("data/reference_tables/results-imagenet.csv").open(newline="") as file:
         theirs = {(row["model"], int(row["img_size"])): row for row in csv.DictReader(file)}
-    rows = published.table()["rows"]
+    rows = table()["rows"]
     copied = [row for row in rows if row["source"] == published.TIMM]
     assert len(copied) > 20
     for row in copied:
@@ -27,7 +29,7 @@ def test_the_copied_figures_are_the_sources(shared: Callable[[str], Path]) -> No
 
 def test_the_mobilenets_are_their_papers() -> None:
     """Howard et al. 2017, Table 6, with MACs and parameters, and Sandler et al. 2018, Table 4, with MACs."""
-    rows = {row["network"]: row for row in published.table()["rows"] if row["network"].startswith("mobilenet")}
+    rows = {row["network"]: row for row in table()["rows"] if row["network"].startswith("mobilenet")}
     second = {name: rows.pop(name) for name in ("mobilenet_v2", "mobilenet_v2:width=1.4")}
     assert [row["top1"] for row in second.values()] == [72.0, 74.7]
     assert [row["macs"] / 1e6 for row in second.values()] == pytest.approx([300, 585], rel=0.01)
@@ -43,14 +45,14 @@ def test_the_mobilenets_are_their_papers() -> None:
 
 
 def test_every_imagenet_network_with_published_weights_has_a_row() -> None:
-    rows = {row["network"] for row in published.table()["rows"]}
+    rows = {row["network"] for row in table()["rows"]}
     without = {"plain18", "plain34", "googlenet_small", "googlenet_naive", "efficientnet"}  # nobody published any
     imagenet = {name for name, found in ARCHITECTURES.items() if "imagenet" in found.stems}
     assert imagenet - without <= rows
 
 
 def test_the_notes_stand_beside_their_networks() -> None:
-    document = published.table()
+    document = table()
     assert json.loads(json.dumps(document)) == document
     noted = {row["network"]: row["notes"] for row in document["rows"] if row["notes"]}
     assert {name: (figures["top1"], figures["top5"]) for name, figures in noted.items()} == {
@@ -62,6 +64,6 @@ def test_the_notes_stand_beside_their_networks() -> None:
 
 
 def test_cost_is_counted_at_the_rows_size() -> None:
-    rows = {row["network"]: row for row in published.table()["rows"]}
+    rows = {row["network"]: row for row in table()["rows"]}
     assert rows["resnet50"]["macs"] == 4_089_184_256
     assert rows["googlenet"]["parameters"] == 6_624_904  # without the auxiliary heads

@@ -70,6 +70,23 @@ def test_other_files_are_a_value_error(tmp_path: Path) -> None:
             archived(path, name)
 
 
+@pytest.mark.parametrize("value", [1, 32, 255])
+def test_a_spoiled_byte_is_a_value_error_or_harmless(tmp_path: Path, value: int) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(1))
+    np.savez(tmp_path / "b.npz", a=np.zeros(1))
+    refused = 0
+    for name, read in (("a.npy", mapped), ("b.npz", lambda path: archived(path, "a"))):
+        path = tmp_path / name
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            try:
+                read(path)
+            except ValueError:
+                refused += 1
+    assert refused > 100
+
+
 def test_a_spoiled_compressed_archive_is_a_value_error(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez_compressed(path, a=np.random.default_rng(0).random(1000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -68,12 +69,22 @@ def test_a_mistake_in_any_thread_is_told_when_all_have_ended(three: None, caller
         try:
             if (threading.current_thread() is threading.main_thread()) == callers:
                 raise ValueError("here")
+            time.sleep(0.1)
         finally:
             running.remove(part)
 
     with pytest.raises(ValueError, match="here"):
         in_slices(work, 3, SLICE)
     assert not running
+    begun = []
+
+    def first_fails(part: slice) -> None:
+        begun.append(part)
+        raise ValueError("here")
+
+    with pytest.raises(ValueError, match="here"):
+        in_slices(first_fails, 60, SLICE)
+    assert len(begun) <= 3  # one in each thread, and no other
     assert in_slices(places, 3, SLICE) == [[0], [1], [2]]  # the threads go on
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +33,13 @@ def test_clothing_as_mobilenet_v2_sees_it(shared: Callable[[str], Path], tmp_pat
 
 
 def test_digits_by_their_pixels(shared: Callable[[str], Path], tmp_path: Path) -> None:
-    digits = api.prepare(shared("data/mnist"), tmp_path / "digits")
-    index = api.index(digits, out=tmp_path / "index", pixels=True, split="test", method="exact")
+    files = [file for file in shared("data/mnist").iterdir() if file.name.startswith("t10k")]
+    assert len(files) == 2
+    (tmp_path / "mnist").mkdir()
+    for file in files:
+        shutil.copy(file, tmp_path / "mnist" / file.name.replace("t10k", "train"))
+    digits = api.prepare(tmp_path / "mnist", tmp_path / "digits")
+    index = api.index(digits, out=tmp_path / "index", pixels=True, method="exact")
     assert index.document["count"] == 10_000
     assert index.document["embedding_dim"] == 784
     table = index.document["pca_table"]

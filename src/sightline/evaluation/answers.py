@@ -129,9 +129,10 @@ def _save(path: Path, key: str, answers: Answers) -> None:
 def _load(path: Path, key: str, rows: np.ndarray, labels: np.ndarray) -> Answers | None:
     """The kept answers, or None when there are none, they are of something else, or the file is damaged."""
     try:
-        kept_key, kept_rows, logits, seconds = archived(path, "key", "rows", "logits", "seconds")
+        kept_key, kept_rows, logits, took = archived(path, "key", "rows", "logits", "seconds")
+        seconds = float(took)
     except ValueError:
         return None
     if str(kept_key) != key or not np.array_equal(kept_rows, rows) or len(logits) != len(rows):
         return None
-    return Answers(rows, labels, logits, float(seconds))
+    return Answers(rows, labels, logits, seconds)

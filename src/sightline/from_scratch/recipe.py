@@ -53,8 +53,8 @@ class Recipe:
         """The optimizer, which has not stepped yet."""
         if self.optimizer == "adam":
             return Adam(weight_decay=self.weight_decay)
-        momentum = self.momentum or 0.0
-        return SGD(momentum, nesterov=momentum > 0, weight_decay=self.weight_decay)
+        assert self.momentum is not None
+        return SGD(self.momentum, nesterov=self.momentum > 0, weight_decay=self.weight_decay)
 
     def make_schedule(self, steps: int) -> Schedule:
         """The learning rate over all `steps`; paper_step is He et al. 2015, section 4.2, by shares of them."""

@@ -25,7 +25,7 @@ from sightline.evaluation.calibration import Calibration, calibrate, remembered
 from sightline.evaluation.collapse import Spread, collapsed
 from sightline.exporting.scratch import embedding_of, export_scratch
 from sightline.from_scratch.recipe import Recipe
-from sightline.run import Run, begun_on
+from sightline.run import VALIDATION, Run, begun_on
 from sightline.scratch.architectures import make, usual_size
 from sightline.scratch.fit import Epoch, fit, quiet
 from sightline.scratch.functional import cross_entropy
@@ -33,7 +33,6 @@ from sightline.scratch.layers import Linear
 from sightline.scratch.network import Network
 from sightline.scratch.pictures import normalised
 
-VALIDATION = ("validation_loss", "validation_top1", "validation_balanced", "validation_commonest")
 BATCH = 256  # pictures at once, of those that are not trained on
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.scratch.architectures import make
+from sightline.scratch.architectures import make, usual_size
 from sightline.scratch.gradients import LIMIT, Checked, check_layer, check_network
 from sightline.scratch.layers import (
     Add,
@@ -96,8 +96,10 @@ def prove_layers(seed: int = 0) -> Iterator[Proof]:
 def prove_networks(names: Sequence[str] = PROVEN, seed: int = 0) -> Iterator[Proof]:
     """The networks of full `names`, newly drawn, on drawn pictures, by the loss. UserError for one that is unknown."""
     random = np.random.default_rng(seed)
-    networks = [make(name, classes=CLASSES, size=SIDE, small=True) for name in names]  # a wrong name is said at once
-    for name, network in zip(names, networks, strict=True):
+    for name in names:
+        usual_size(name)  # a network that is not there is said before long work
+    for name in names:
+        network = make(name, classes=CLASSES, size=SIDE, small=True)
         network.initialise(seed)
         pictures = random.standard_normal((PICTURES, SIDE, SIDE, 3))
         yield Proof(name, tuple(check_network(network, pictures, random.integers(0, CLASSES, PICTURES), seed)))

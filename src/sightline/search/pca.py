@@ -72,9 +72,9 @@ class Projection:
         """The one that was saved at `path`; UserError when it is missing or damaged."""
         try:
             mean, axes, variances, total, whitened = archived(path, "mean", "axes", "variances", "total", "whitened")
+            return cls(mean, axes, variances, float(total), len(axes), bool(whitened))
         except ValueError:
             raise UserError(f"damaged index: {named(path)} holds no projection; make the index again") from None
-        return cls(mean, axes, variances, float(total), len(axes), bool(whitened))
 
 
 def fit(vectors: np.ndarray) -> Projection:

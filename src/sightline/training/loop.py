@@ -24,6 +24,7 @@ from sightline.core.progress import Progress
 from sightline.core.stopping import Diverged, Interrupted, stop_signals
 from sightline.data.loaders import Loader
 from sightline.evaluation.collapse import Spread
+from sightline.run import VALIDATION
 from sightline.training.checkpoint import State, load_checkpoint, save_checkpoint
 from sightline.training.inputs import grown, scaled
 from sightline.training.recipe import Recipe
@@ -31,7 +32,6 @@ from sightline.training.tuning import training_mode
 
 CHECK_EVERY = 10
 LAST = "last.safetensors"
-VALIDATION = ("validation_loss", "validation_top1", "validation_balanced", "validation_commonest")
 
 
 @dataclass

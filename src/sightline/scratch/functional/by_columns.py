@@ -92,7 +92,7 @@ def backward(
         return of_weights(dy[part], x[part], weight, geometry)
 
     parts = in_slices(both, len(x), columns)
-    return dx, sum(parts[1:], parts[0]) if parts else np.zeros_like(weight)
+    return dx, sum(parts[1:], parts[0])
 
 
 def is_depthwise(weight: np.ndarray, geometry: Geometry) -> bool:

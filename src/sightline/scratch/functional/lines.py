@@ -13,7 +13,7 @@ import numpy as np
 
 from sightline.scratch.functional.slices import Result, in_slices
 
-LONG = 1024  # numbers in a line
+LONG = 1024  # numbers in a line at most, unless one pixel has more
 
 
 def lines(x: np.ndarray) -> np.ndarray:

@@ -27,9 +27,9 @@ _INSIDE: list[Any] = []  # the limit on BLAS, once for each who is inside
 def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Result]:
     """`work` of slices of `count` things that make `each` bytes on the way, in order, a thread a processor.
 
-    The caller's own is one of them; whoever is ready takes the next slice. There are as many for each processor; `work`
-    asks for no slices itself. The slices, and so the answers to the last bit, depend on the shapes and the number of
-    processors alone.
+    The caller's own is one of them; whoever is ready takes the next slice, whose number is a multiple of the
+    processors' where there are things enough. `work` asks for no slices itself. The slices, and so the answers to the
+    last bit, depend on the shapes and the number of processors alone.
     """
     processors, total = _processors(), count * each
     wanted = math.ceil(total / SLICE / processors) * processors if total > WORTH else 1
@@ -43,7 +43,11 @@ def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Re
 
     def share() -> None:
         for place in waiting:
-            found[place] = work(parts[place])
+            try:
+                found[place] = work(parts[place])
+            except BaseException:
+                list(waiting)  # nobody begins another
+                raise
 
     with one_thread_a_product():  # the context is, for one, what NumPy is to say of overflows
         helpers = [_threads().submit(copy_context().run, share) for _ in range(min(processors, number) - 1)]
@@ -90,4 +94,6 @@ def _threads() -> ThreadPoolExecutor:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_threads.cache_clear)  # a copy of the process has no copies of its threads
+    # A copy of the process has no copies of its threads, and is made while none of them has the lock.
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
+    os.register_at_fork(after_in_child=_threads.cache_clear)
