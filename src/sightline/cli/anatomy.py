@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from sightline.cli.output import print_json, print_line
-from sightline.cli.parameters import Json, Stem, Style
+from sightline.cli.parameters import Json, Stem, Style, given
 from sightline.core.errors import UserError, closest, named
 
 
@@ -36,6 +36,7 @@ app = typer.Typer(cls=Anatomy, help="Say what a network consists of and costs, l
 
 @app.command()
 def network(
+    ctx: typer.Context,
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="A network, such as resnet50 or mobilenet_v2:width=0.5.")
     ] = None,
@@ -70,7 +71,7 @@ def network(
     if html and png and html.resolve() == png.resolve():
         raise UserError(f"--html and --png are the same file, {named(html)}: give each its own")
     if papers:
-        if name or against or html or png or pixels or stem or classes or layers or style != "torchvision":
+        if given(ctx, "papers", "json"):
             raise UserError("--papers is the table of all networks: give it alone, or with --json")
         from sightline.anatomy import papers as table
 

@@ -36,8 +36,7 @@ from sightline.models.weights import load_weights
 from sightline.run import Run
 from sightline.training import handmade
 from sightline.training.campaign import trained
-from sightline.training.fit import embeddings
-from sightline.training.frozen import Frozen
+from sightline.training.frozen import Frozen, embeddings
 from sightline.training.head import Aim, Embedded, fit_head, those
 from sightline.training.recipe import Recipe
 from sightline.training.train import arguments_of

@@ -32,7 +32,7 @@ from sightline.run import Run
 from sightline.runtime import Session
 from sightline.training.checkpoint import State, load_checkpoint
 from sightline.training.device import make_fabric
-from sightline.training.frozen import BATCH, Frozen, Passes
+from sightline.training.frozen import BATCH, Frozen, Passes, embeddings, origin
 from sightline.training.head import Aim, Embedded, Head, fit_head
 from sightline.training.inputs import Normalise, share_of
 from sightline.training.journal import Journal
@@ -92,13 +92,6 @@ class Fitted:
 
 def _last(run: Run) -> Path:
     return run.path / "checkpoints" / LAST
-
-
-def origin(run: Run) -> dict[str, Any]:
-    """All that decides what the frozen layers of a tuned `run` make of a picture, but for how many they are."""
-    arguments = run.document["arguments"]
-    described = {key: arguments[key] for key in ("arch", "stem", "style", "preprocess")}
-    return {**described, "weights": arguments["weights"]["sha256"]}
 
 
 def gather(run: Run, dataset: Dataset, workers: int | None, progress: Progress) -> Material:
@@ -274,12 +267,6 @@ def _set_head(material: Material) -> tuple[Head, bytes, Frozen]:
         network.head.weight.copy_(torch.from_numpy(head.weight))
         network.head.bias.copy_(torch.from_numpy(head.bias))
     return head, graph, frozen
-
-
-def embeddings(run: Run, pixels: Pixels, session: Session, **options: Any) -> Frozen:
-    """The embeddings that a `session` of `run`'s graph computes; they do not depend on its head."""
-    source = {**origin(run), "embedding": 1}
-    return Frozen(pixels, lambda images: session.run(images, only=("embedding",)).embedding, source, **options)
 
 
 def _distorting(material: Material) -> dict[str, Any]:

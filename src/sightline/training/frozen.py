@@ -15,6 +15,8 @@ from sightline.core.kept import kept
 from sightline.core.machine import versions
 from sightline.core.progress import SILENT, Progress
 from sightline.data.pixels import Pixels
+from sightline.run import Run
+from sightline.runtime import Session
 
 BATCH = 32
 
@@ -87,3 +89,16 @@ class Passes:
         """Those `rows`, a new array."""
         numbers, places = np.divmod(rows, len(self.views[0]))
         return np.stack([self.views[number][place] for number, place in zip(numbers, places, strict=True)])
+
+
+def origin(run: Run) -> dict[str, Any]:
+    """All that decides what the frozen layers of a tuned `run` make of a picture, but for how many they are."""
+    arguments = run.document["arguments"]
+    described = {key: arguments[key] for key in ("arch", "stem", "style", "preprocess")}
+    return {**described, "weights": arguments["weights"]["sha256"]}
+
+
+def embeddings(run: Run, pixels: Pixels, session: Session, **options: Any) -> Frozen:
+    """The embeddings that a `session` of `run`'s graph computes; they do not depend on its head."""
+    source = {**origin(run), "embedding": 1}
+    return Frozen(pixels, lambda images: session.run(images, only=("embedding",)).embedding, source, **options)

@@ -27,9 +27,9 @@ _INSIDE: list[Any] = []  # the limit on BLAS, once for each who is inside
 def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Result]:
     """`work` of slices of `count` things that make `each` bytes on the way, in order, a thread a processor.
 
-    The caller's own is one of them; whoever is ready takes the next slice, whose number is a multiple of the
-    processors' where there are things enough. `work` asks for no slices itself. The slices, and so the answers to the
-    last bit, depend on the shapes and the number of processors alone.
+    The caller's own is one of them, and whoever is ready takes the next slice; there are as many for each processor
+    where there are things enough. `work` asks for no slices itself. The slices, and so the answers to the last bit,
+    depend on the shapes and the number of processors alone.
     """
     processors, total = _processors(), count * each
     wanted = math.ceil(total / SLICE / processors) * processors if total > WORTH else 1
@@ -49,7 +49,7 @@ def in_slices(work: Callable[[slice], Result], count: int, each: int) -> list[Re
                 list(waiting)  # nobody begins another
                 raise
 
-    with one_thread_a_product():  # the context is, for one, what NumPy is to say of overflows
+    with one_thread_a_product():  # helpers in the caller's context: it has what NumPy is to say of overflows
         helpers = [_threads().submit(copy_context().run, share) for _ in range(min(processors, number) - 1)]
         try:
             share()
